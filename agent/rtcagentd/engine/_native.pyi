@@ -1,0 +1,143 @@
+"""Native media: capture graphs (GStreamer) and the frame path into and out of LiveKit's FFI.
+
+No call here runs Python on a media thread. What happens on media threads is put into an EventQueue, whose `fd` becomes readable;
+the event loop drains it. Every call that can wait releases the GIL.
+"""
+
+
+class NativeError(Exception):
+    """A native part refused. `args` is (reason, message): the name of a rtcagent.v1 Reason without its prefix, and the cause in words."""
+
+class CameraFormat:
+    pixel_format: str  # "YUYV", "NV12", "MJPEG", ...: a name of rtcagent.v1 PixelFormat without prefix, or "OTHER"
+    fourcc: str
+    width: int
+    height: int
+    fps: list[float]
+
+class Camera:
+    device_id: str
+    name: str
+    path: str
+    usb_port: str
+    serial: str
+    driver: str
+    formats: list[CameraFormat]
+
+def list_cameras() -> list[Camera]:
+    """The V4L2 capture devices that are plugged in now. Opens each for a moment; a node that cannot be opened is listed without formats."""
+
+def gstreamer_version() -> str: ...
+def missing_elements() -> list[str]:
+    """GStreamer elements that capturing needs and this machine lacks."""
+
+class Event:
+    """Something that happened on a media thread."""
+
+    key: str  # the source_id or "room_id/source_id" that the object was made with
+    kind: str  # "first_frame" | "format" | "failed" | "ended"
+    width: int
+    height: int
+    fps: float
+    reason: str  # of "failed": the name of a rtcagent.v1 Reason without prefix
+    message: str
+
+class EventQueue:
+    def __init__(self) -> None: ...
+    fd: int  # an eventfd, readable while events wait
+    def drain(self) -> list[Event]: ...
+
+class CaptureSettings:
+    """One source. Exactly one of device_path, rtsp_url, file_path and pattern is set."""
+
+    device_path: str  # /dev/video0
+    pixel_format: str  # "" chooses
+    device_width: int  # 0 chooses, to suit the output
+    device_height: int
+    device_fps: float
+    rtsp_url: str
+    rtsp_latency_ms: int
+    file_path: str
+    loop: bool
+    pattern: str  # "bars_and_clock" | "bars" | "ball" | "noise"
+    width: int  # of the output; 0 follows the input
+    height: int
+    fps: float
+    rotation: int  # 0, 90, 180, 270, clockwise
+    mirror: bool
+    def __init__(self) -> None: ...
+
+class CaptureStats:
+    frames_captured: int
+    frames_dropped: int
+    longest_gap_us: int
+    fps: float
+    width: int
+    height: int
+
+class Snapshot:
+    image: bytes
+    width: int
+    height: int
+    captured_at_us: int  # wall clock, microseconds since the epoch
+
+class Capture:
+    """One open source. Its frames go to the sinks that are attached, on GStreamer's thread.
+
+    After `start`, events with its key tell "first_frame" (then frames flow), "format" (their size changed), "failed" and "ended";
+    after the last two, only stop() is left to call.
+    """
+
+    def __init__(self, key: str, settings: CaptureSettings, events: EventQueue) -> None: ...
+    def start(self) -> None:
+        """Open the source; NativeError when it cannot be. Waits for the device, not for a frame."""
+
+    def stop(self) -> None:
+        """Close the source and join its threads; afterwards nothing of it calls a sink. Any number of times."""
+
+    def attach(self, sink: FrameSink) -> None: ...
+    def detach(self, sink: FrameSink) -> None:
+        """After this returns no frame of this capture goes to the sink. Unknown sinks are ignored."""
+
+    def stats(self) -> CaptureStats: ...
+    def snapshot(self, image_format: str) -> Snapshot | None:
+        """The newest frame as "png" or "jpeg"; None before the first one."""
+
+class FrameSinkStats:
+    frames_pushed: int
+    frames_gated: int
+    longest_gap_us: int
+
+class FrameSink:
+    """Hands frames to one LiveKit video source. Closed until `set_open(True)`: the last gate before a frame leaves."""
+
+    def __init__(self, key: str, ffi: Ffi, source_handle: int, events: EventQueue) -> None: ...
+    def set_open(self, is_open: bool) -> None:
+        """After set_open(False) returns no further frame is handed on."""
+
+    def stats(self) -> FrameSinkStats: ...
+
+class Ffi:
+    """The entry points of the loaded liblivekit_ffi, by address."""
+
+    def __init__(self, request_address: int, drop_handle_address: int) -> None: ...
+
+class ReceivedStats:
+    frames_received: int
+    width: int
+    height: int
+    longest_gap_us: int
+
+class ReceivedFrames:
+    """Takes every video frame event out of the FFI's event callback, before Python sees it; passes all else on.
+
+    Frames of streams that nobody watches are released at once.
+    """
+
+    def __init__(self, ffi: Ffi, python_callback_address: int) -> None: ...
+    callback_address: int  # to be given to livekit_ffi_initialize in place of the Python callback
+    def watch(self, stream_handle: int) -> None: ...
+    def unwatch(self, stream_handle: int) -> None: ...
+    def stats(self, stream_handle: int) -> ReceivedStats | None: ...
+    def snapshot(self, stream_handle: int, image_format: str) -> Snapshot | None: ...
+
