@@ -1,0 +1,213 @@
+"""The configuration file (TOML): its settings, their defaults and checks. deploy/rtcagent.toml explains each of them."""
+
+import ipaddress
+import os
+import socket
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rtcagentd.control.ids import USER_ID_PATTERN
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names every wrong key with its place."""
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError(f"must be an absolute path, not {str(path)!r}")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tls(_Section):
+    """Certificates of a TCP listener, as PEM files."""
+
+    cert: AbsolutePath
+    key: AbsolutePath
+    client_ca: AbsolutePath | None = None
+
+
+class Listener(_Section):
+    """One place where controllers may call."""
+
+    address: str
+    tls: Tls | None = None
+    token_file: AbsolutePath | None = None
+    insecure: bool = False
+
+    @property
+    def is_unix(self) -> bool:
+        return self.address.startswith("unix:")
+
+    @property
+    def socket_path(self) -> Path:
+        return Path(self.address.removeprefix("unix:"))
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        host, _, port = self.address.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _check(self) -> "Listener":
+        if self.is_unix:
+            if not self.socket_path.is_absolute():
+                raise ValueError("a unix socket is written unix:/absolute/path")
+            if self.tls or self.token_file or self.insecure:
+                raise ValueError("a unix socket takes neither tls, token_file nor insecure: who may open it, may call")
+            return self
+        try:
+            host, port = self.host_and_port
+        except ValueError:
+            raise ValueError(f"{self.address!r} is neither unix:/path nor host:port") from None
+        if not host or not 0 <= port <= 65535:
+            raise ValueError(f"{self.address!r} is neither unix:/path nor host:port")
+        authenticated = self.tls is not None and (self.token_file is not None or self.tls.client_ca is not None)
+        if self.insecure:
+            if self.tls or self.token_file:
+                raise ValueError("insecure means without tls and token_file: remove it or them")
+            if not _is_loopback(host):
+                raise ValueError(f"insecure is for loopback addresses only, and {host!r} is not one: configure tls")
+        elif not authenticated:
+            raise ValueError(
+                "needs tls with a token_file, or tls with a client_ca; on a loopback address `insecure = true` will do"
+            )
+        elif self.tls is not None and self.tls.client_ca and self.token_file:
+            raise ValueError("takes either a token_file or tls.client_ca, not both: make two listeners")
+        return self
+
+
+class EmbeddedServer(_Section):
+    """The livekit-server that the daemon runs itself."""
+
+    binary: AbsolutePath
+    expose: Literal["loopback", "lan"] = "loopback"
+    advertise_ip: str = ""
+    port: Port = 7880
+    rtc_tcp_port: Port = 7881
+    rtc_udp_port: Port = 7882
+
+    @model_validator(mode="after")
+    def _check(self) -> "EmbeddedServer":
+        if self.expose == "lan" and not self.advertise_ip:
+            raise ValueError("expose = 'lan' needs advertise_ip, the address that others reach this machine by")
+        return self
+
+
+class RoomServer(_Section):
+    """A room server that runs elsewhere."""
+
+    url: Annotated[str, Field(pattern=r"^wss?://[^\s/]+")]
+    api_key: str = ""
+    api_secret_file: AbsolutePath | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "RoomServer":
+        if bool(self.api_key) != bool(self.api_secret_file):
+            raise ValueError("api_key and api_secret_file go together: with both, the agent mints room tokens itself")
+        return self
+
+
+class EngineSettings(_Section):
+    """The engine process."""
+
+    kind: Literal["livekit"] = "livekit"
+    start_timeout_ms: Annotated[int, Field(ge=1000, le=120_000)] = 20_000
+    heartbeat_timeout_ms: Annotated[int, Field(ge=1500, le=60_000)] = 4_000
+
+
+class MediaSettings(_Section):
+    """Which files may be played as sources."""
+
+    folders: list[AbsolutePath] = []
+
+
+class JournalSettings(_Section):
+    """How much of the event log is kept."""
+
+    max_events: Annotated[int, Field(ge=1000)] = 200_000
+    max_age_days: Annotated[float, Field(gt=0)] = 30
+
+
+class RetrySettings(_Section):
+    """Back-off between tries of what failed for a passing reason."""
+
+    first_ms: Annotated[int, Field(ge=10)] = 250
+    max_ms: Annotated[int, Field(ge=100)] = 10_000
+
+
+class Config(_Section):
+    """The whole file."""
+
+    name: Annotated[str, Field(pattern=USER_ID_PATTERN)] = Field(default_factory=socket.gethostname)
+    state_dir: AbsolutePath = Path("/var/lib/rtcagent")
+    runtime_dir: AbsolutePath = Path("/run/rtcagent")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    listen: list[Listener] = []
+    embedded_server: EmbeddedServer | None = None
+    room_server: RoomServer | None = None
+    engine: EngineSettings = EngineSettings()
+    media: MediaSettings = MediaSettings()
+    journal: JournalSettings = JournalSettings()
+    retry: RetrySettings = RetrySettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Config":
+        if self.embedded_server and self.room_server:
+            raise ValueError("takes either [embedded_server] or [room_server], not both")
+        return self
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """The configured listeners, else the unix socket in the runtime directory."""
+        return self.listen or [Listener(address=f"unix:{self.runtime_dir / 'control.sock'}")]
+
+
+def load(path: Path) -> Config:
+    """Read `path`. ConfigError lists every unknown or wrong key."""
+    try:
+        with open(path, "rb") as file:
+            settings = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {os.strerror(error.errno or 0)}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    try:
+        return Config.model_validate(settings)
+    except ValidationError as error:
+        problems = [f"  {_place(item['loc'])}: {_explain(item)}" for item in error.errors()]
+        raise ConfigError("\n".join([f"{path} has {len(problems)} wrong setting(s):", *problems])) from error
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "the file"
+
+
+def _explain(item: object) -> str:
+    assert isinstance(item, dict)
+    if item["type"] == "extra_forbidden":
+        return "no such setting (see deploy/rtcagent.toml for all of them)"
+    return str(item["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,15 @@
+"""The forms of ids and names, in one place."""
+
+import re
+
+USER_ID_PATTERN = r"^[A-Za-z0-9_@.-]{1,128}$"
+ROOM_ID_PATTERN = USER_ID_PATTERN
+SOURCE_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
+SLOT_PATTERN = SOURCE_ID_PATTERN
+
+DEFAULT_SOURCE_ID = "camera"
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether the whole of `text` has the form of `pattern`."""
+    return re.fullmatch(pattern, text) is not None
