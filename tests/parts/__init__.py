@@ -1,0 +1,1 @@
+"""The real parts that tests are made with: room server, daemon, listener, browser."""
