@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import pytest_asyncio
@@ -15,6 +16,7 @@ if str(Path(__file__).parents[1]) not in sys.path:  # `tests` is imported by its
 
 if TYPE_CHECKING:  # imported in the fixtures, so that unit tests need neither browser nor RTC SDK
     from tests.parts.chromium import Chromium
+    from tests.parts.daemon import Daemon
     from tests.parts.listener import Listener
     from tests.parts.room_server import RoomServer
 
@@ -58,6 +60,48 @@ async def room_server(tmp_path: Path, shown_logs: dict[str, Callable[[], str]]) 
     shown_logs["livekit-server"] = server.log
     async with server:
         yield server
+
+
+class MakeDaemon(Protocol):
+    """Starts a daemon with settings or an environment of the test's own."""
+
+    async def __call__(
+        self,
+        room_server: RoomServer | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Daemon: ...
+
+
+@pytest_asyncio.fixture
+async def make_daemon(tmp_path: Path, shown_logs: dict[str, Callable[[], str]]) -> AsyncIterator[MakeDaemon]:
+    """Daemons that the test configures; all of them are ended after it."""
+    from tests.parts.daemon import Daemon
+
+    async with contextlib.AsyncExitStack() as daemons:
+
+        async def make(
+            room_server: RoomServer | None = None,
+            *,
+            settings: Mapping[str, Any] | None = None,
+            environment: Mapping[str, str] | None = None,
+        ) -> Daemon:
+            folder = tmp_path / f"agent-{len(shown_logs)}"
+            folder.mkdir()
+            daemon = Daemon(folder, room_server=room_server, settings=settings, environment=environment)
+            shown_logs[f"rtcagentd ({folder.name})"] = daemon.log
+            daemons.push_async_callback(daemon.close)
+            await daemon.start()
+            return daemon
+
+        yield make
+
+
+@pytest_asyncio.fixture
+async def daemon(make_daemon: MakeDaemon, room_server: RoomServer) -> Daemon:
+    """A running rtcagentd that knows `room_server` and its key."""
+    return await make_daemon(room_server)
 
 
 @pytest_asyncio.fixture

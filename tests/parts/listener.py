@@ -34,7 +34,6 @@ class Video:
 
     arrivals: list[float] = field(default_factory=list)  # monotonic clock, seconds
     frame: rtc.VideoFrame | None = None
-    rotation: int = 0
     sid: str = ""
 
     def size(self) -> tuple[int, int]:
@@ -251,5 +250,4 @@ class Listener:
         async for event in stream:
             video.arrivals.append(time.monotonic())
             video.frame = event.frame
-            video.rotation = int(event.rotation)
             self._changes.tell()
