@@ -1,0 +1,347 @@
+"""The asyncio client."""
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
+
+import grpc
+import grpc.aio
+from rtcagent.v1.agent_pb2 import Gap, WatchEventsRequest, WatchEventsResponse
+from rtcagent.v1.agent_pb2_grpc import AgentStub
+from rtcagent.v1.capture_pb2_grpc import CaptureStub
+from rtcagent.v1.devices_pb2_grpc import DevicesStub
+from rtcagent.v1.event_pb2 import Event
+from rtcagent.v1.rooms_pb2_grpc import RoomsStub
+from rtcagent.v1.state_pb2 import Position
+
+from rtcagent_client import channel, errors
+from rtcagent_client.channel import ChannelSettings
+from rtcagent_client.errors import Cancelled, EventGap, RtcAgentError
+from rtcagent_client.events import Cursor, OnGap, check_on_gap
+from rtcagent_client.requests import agent as agent_calls
+from rtcagent_client.requests import capture as capture_calls
+from rtcagent_client.requests import devices as devices_calls
+from rtcagent_client.requests import rooms as rooms_calls
+from rtcagent_client.requests.call import Call, method_signature
+from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
+
+if TYPE_CHECKING:
+    from rtcagent.v1.agent_pb2_grpc import AgentAsyncStub
+    from rtcagent.v1.capture_pb2_grpc import CaptureAsyncStub
+    from rtcagent.v1.devices_pb2_grpc import DevicesAsyncStub
+    from rtcagent.v1.rooms_pb2_grpc import RoomsAsyncStub
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+_Stream = grpc.aio.UnaryStreamCall[WatchEventsRequest, WatchEventsResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncStubs:
+    """The generated stubs, for those who want messages. Give each call `metadata=client.metadata`."""
+
+    agent: "AgentAsyncStub"
+    rooms: "RoomsAsyncStub"
+    capture: "CaptureAsyncStub"
+    devices: "DevicesAsyncStub"
+
+
+def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate["AsyncClient", P], Coroutine[Any, Any, R]]:
+    """The client method that carries out the call which `build` describes."""
+
+    @functools.wraps(build)
+    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await self.call(build(*args, **kwargs))
+
+    method.__qualname__ = f"AsyncClient.{build.__name__}"
+    method.__signature__ = method_signature(build)  # type: ignore[attr-defined]
+    return method
+
+
+class AsyncClient:
+    """Talks to one agent. Made by connect(); used on the event loop that it was made on, by any number of tasks.
+
+    Every method raises a subclass of RtcAgentError when the agent answers with an error or not at all. Orders raise
+    Waiting, Refused or Superseded unless all of their outcomes are REACHED. Orders whose answer is lost are repeated
+    with the same request_id for `retry_s`.
+    """
+
+    def __init__(
+        self, settings: ChannelSettings, *, timeout_s: float | None = None, retry_s: float = DEFAULT_RETRY_S
+    ) -> None:
+        self.address = settings.address
+        self.metadata = settings.metadata  # what stub-level calls must be given
+        self.timeout_s = timeout_s  # for a call with its repeats; None: what its wait_ms needs
+        self.retry_s = retry_s
+        if settings.credentials is None:
+            self._channel = grpc.aio.insecure_channel(settings.address.target, options=settings.options)
+        else:
+            self._channel = grpc.aio.secure_channel(
+                settings.address.target, settings.credentials, options=settings.options
+            )
+        self.stubs = AsyncStubs(
+            AgentStub(self._channel), RoomsStub(self._channel), CaptureStub(self._channel), DevicesStub(self._channel)
+        )
+        self._position: Position | None = None
+
+    @staticmethod
+    def connect(
+        address: str | None = None,
+        token: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        cert_file: str | os.PathLike[str] | None = None,
+        key_file: str | os.PathLike[str] | None = None,
+        server_fingerprint: str | None = None,
+        *,
+        timeout_s: float | None = None,
+        retry_s: float = DEFAULT_RETRY_S,
+    ) -> "Connecting":
+        """Make a client: `client = await AsyncClient.connect()` or `async with AsyncClient.connect() as client:`.
+
+        `address`: "unix:/path/control.sock" or "host:port"; default $RTCAGENT_ADDRESS, else the local agent's socket.
+        `token` defaults to $RTCAGENT_TOKEN. With `ca_file` (PEM) or `server_fingerprint` ("sha256:..." of the
+        server's own certificate) the connection is TLS; `cert_file` and `key_file` are a client certificate. The
+        agent need not run yet, except with `server_fingerprint`. Raises ValueError, OSError (files), and with a
+        fingerprint UntrustedServer and Unavailable.
+        """
+        arguments = (address, token, ca_file, cert_file, key_file, server_fingerprint)
+        return Connecting(lambda: channel.settings(*arguments), timeout_s, retry_s)
+
+    async def close(self) -> None:
+        """End every call and stream. May be repeated."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def position(self) -> Position | None:
+        """The place in the log of the event last given out by any events() of this client; None: none yet."""
+        return self._position
+
+    async def call(self, call: Call[R]) -> R:
+        """Carry out what one of rtcagent_client.requests describes."""
+        attempts = Attempts(call, self.timeout_s, self.retry_s)
+        stub = getattr(getattr(self.stubs, call.service), call.method)
+        while True:
+            try:
+                response = await _answer(stub(call.request, timeout=attempts.attempt_s(), metadata=self.metadata), self)
+            except RtcAgentError as error:
+                delay = attempts.delay_after(error)
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+            else:
+                return call.result(response)
+
+    get_agent = _method(agent_calls.get_agent)
+    get_state = _method(agent_calls.get_state)
+    get_desired_state = _method(agent_calls.get_desired_state)
+    reset_engine = _method(agent_calls.reset_engine)
+    join_room = _method(rooms_calls.join_room)
+    leave_room = _method(rooms_calls.leave_room)
+    list_rooms = _method(rooms_calls.list_rooms)
+    create_invite = _method(rooms_calls.create_invite)
+    publish_stream = _method(rooms_calls.publish_stream)
+    unpublish_stream = _method(rooms_calls.unpublish_stream)
+    mute_stream = _method(rooms_calls.mute_stream)
+    subscribe_stream = _method(rooms_calls.subscribe_stream)
+    unsubscribe_stream = _method(rooms_calls.unsubscribe_stream)
+    start_video_capture = _method(capture_calls.start_video_capture)
+    stop_video_capture = _method(capture_calls.stop_video_capture)
+    take_snapshot = _method(capture_calls.take_snapshot)
+    take_remote_snapshot = _method(capture_calls.take_remote_snapshot)
+    get_capture_stats = _method(capture_calls.get_capture_stats)
+    list_devices = _method(devices_calls.list_devices)
+    set_slot = _method(devices_calls.set_slot)
+    list_slots = _method(devices_calls.list_slots)
+
+    @overload
+    def events(
+        self,
+        after: Position | None = None,
+        types: Iterable[str] = (),
+        room_ids: Iterable[str] = (),
+        *,
+        on_gap: Literal["raise"] = "raise",
+        on_lost: Callable[[RtcAgentError], None] | None = None,
+    ) -> "AsyncEvents[Event]": ...
+    @overload
+    def events(
+        self,
+        after: Position | None = None,
+        types: Iterable[str] = (),
+        room_ids: Iterable[str] = (),
+        *,
+        on_gap: Literal["yield"],
+        on_lost: Callable[[RtcAgentError], None] | None = None,
+    ) -> "AsyncEvents[Event | Gap]": ...
+    def events(
+        self,
+        after: Position | None = None,
+        types: Iterable[str] = (),
+        room_ids: Iterable[str] = (),
+        *,
+        on_gap: OnGap = "raise",
+        on_lost: Callable[[RtcAgentError], None] | None = None,
+    ) -> "AsyncEvents[Any]":
+        """Follow the event log: `async for event in client.events():`, for ever.
+
+        `after`: go on after this position; None: begin now (with `async with`, at its beginning; else with the first
+        iteration). `types`: names of Event payloads ("room_state_changed"); `room_ids`: only events about these rooms
+        and those about none. A lost connection is restored for ever, with back-off, without a hole or a duplicate;
+        `on_lost` is told of every failed try. Events that the agent no longer has raise EventGap, or with
+        on_gap="yield" give a Gap.
+        """
+        return AsyncEvents(self, after, types, room_ids, on_gap, on_lost)
+
+    def _moved(self, position: Position | None) -> None:
+        self._position = position
+
+
+class AsyncEvents(Generic[T], AsyncIterator[T]):
+    """What AsyncClient.events() returns. A cancelled iteration loses nothing: the next one goes on where it was."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        after: Position | None,
+        types: Iterable[str],
+        room_ids: Iterable[str],
+        on_gap: OnGap,
+        on_lost: Callable[[RtcAgentError], None] | None,
+    ) -> None:
+        check_on_gap(on_gap)
+        self._client = client
+        self._cursor = Cursor(after, types, room_ids)
+        self._on_gap = on_gap
+        self._on_lost = on_lost
+        self._backoff = Backoff(0.1, STREAM_MAX_S)
+        self._stream: _Stream | None = None
+        self._closed = False
+
+    @property
+    def position(self) -> Position | None:
+        """The place in the log of what was last given out. Go on there with events(after=position)."""
+        return self._cursor.position
+
+    async def __anext__(self) -> T:
+        while (item := self._cursor.give()) is None:
+            self._client._moved(self._cursor.position)
+            if self._closed:
+                raise StopAsyncIteration
+            await self._restoring(self._receive)
+        self._client._moved(self._cursor.position)
+        if isinstance(item, Gap) and self._on_gap == "raise":
+            assert self._cursor.position is not None
+            raise EventGap(item, self._cursor.position)
+        return cast(T, item)
+
+    async def __aenter__(self) -> Self:
+        while not self._cursor.is_placed:
+            await self._restoring(self._place)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """End the stream; a waiting iteration ends too. May be repeated."""
+        self._closed = True
+        self._drop()
+
+    async def _restoring(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Take a step; if the connection is lost in it, wait as long as the back-off says."""
+        try:
+            await step()
+        except RtcAgentError as error:
+            self._drop()
+            if self._closed:
+                return
+            if not is_lost(error):
+                raise
+            if self._on_lost is not None:
+                self._on_lost(error)
+            await asyncio.sleep(self._backoff.next_s())
+        except BaseException:
+            self._drop()  # grpc ends a call whose read is cancelled; the next iteration begins another
+            raise
+
+    async def _place(self) -> None:
+        """Begin now: where that is must be known before anything is lost."""
+        self._cursor.place((await self._client.get_state()).position)
+
+    async def _receive(self) -> None:
+        if not self._cursor.is_placed:
+            await self._place()
+        if self._stream is None:
+            stub = self._client.stubs.agent
+            self._stream = stub.WatchEvents(self._cursor.request(), metadata=self._client.metadata)
+        stream = self._stream
+        response = await _answer(stream.read(), self._client, stream)
+        if isinstance(response, WatchEventsResponse):
+            self._backoff.reset()
+            self._cursor.take(response)
+        else:
+            raise errors.Unavailable(f"rtcagentd at {self._client.address} ended the stream of events")
+
+    def _drop(self) -> None:
+        if self._stream is not None:
+            self._stream.cancel()
+            self._stream = None
+
+
+class Connecting:
+    """A client in the making: await it, or use it with `async with`."""
+
+    def __init__(self, settings: Callable[[], ChannelSettings], timeout_s: float | None, retry_s: float) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._retry_s = retry_s
+        self._client: AsyncClient | None = None
+
+    async def _connect(self) -> AsyncClient:
+        settings = await asyncio.to_thread(self._settings)  # files, and the server's certificate
+        return AsyncClient(settings, timeout_s=self._timeout_s, retry_s=self._retry_s)
+
+    def __await__(self) -> Generator[Any, None, AsyncClient]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> AsyncClient:
+        self._client = await self._connect()
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._client is not None
+        await self._client.close()
+
+
+async def _answer(answer: Any, client: AsyncClient, stream: Any = None) -> Any:
+    """Await a call or a read of its stream, with the errors of this package."""
+    call = answer if stream is None else stream
+    try:
+        return await answer
+    except grpc.aio.AioRpcError as error:
+        raise errors.from_call(error, client.address) from None
+    except asyncio.CancelledError:
+        # grpc.aio tells of a call that the server cancelled in the same way as of a task that is being cancelled.
+        task = asyncio.current_task()
+        if (task is not None and task.cancelling()) or not call.done():
+            raise
+        if await call.code() is not grpc.StatusCode.CANCELLED:
+            raise
+        raise Cancelled(f"rtcagentd at {client.address} broke the call off") from None

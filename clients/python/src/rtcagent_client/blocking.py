@@ -1,0 +1,307 @@
+"""The blocking client: the same methods without asyncio, for scripts, threads and notebooks."""
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
+
+import grpc
+from rtcagent.v1.agent_pb2 import Gap, WatchEventsResponse
+from rtcagent.v1.agent_pb2_grpc import AgentStub
+from rtcagent.v1.capture_pb2_grpc import CaptureStub
+from rtcagent.v1.devices_pb2_grpc import DevicesStub
+from rtcagent.v1.event_pb2 import Event
+from rtcagent.v1.rooms_pb2_grpc import RoomsStub
+from rtcagent.v1.state_pb2 import Position
+
+from rtcagent_client import channel, errors
+from rtcagent_client.channel import ChannelSettings
+from rtcagent_client.errors import EventGap, RtcAgentError
+from rtcagent_client.events import Cursor, OnGap, check_on_gap
+from rtcagent_client.requests import agent as agent_calls
+from rtcagent_client.requests import capture as capture_calls
+from rtcagent_client.requests import devices as devices_calls
+from rtcagent_client.requests import rooms as rooms_calls
+from rtcagent_client.requests.call import Call, method_signature
+from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stubs:
+    """The generated stubs, for those who want messages. Give each call `metadata=client.metadata`."""
+
+    agent: AgentStub
+    rooms: RoomsStub
+    capture: CaptureStub
+    devices: DevicesStub
+
+
+def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate["Client", P], R]:
+    """The client method that carries out the call which `build` describes."""
+
+    @functools.wraps(build)
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.call(build(*args, **kwargs))
+
+    method.__qualname__ = f"Client.{build.__name__}"
+    method.__signature__ = method_signature(build)  # type: ignore[attr-defined]
+    return method
+
+
+class Client:
+    """Talks to one agent. Made by connect(); may be used by any number of threads at once.
+
+    Every method raises a subclass of RtcAgentError when the agent answers with an error or not at all. Orders raise
+    Waiting, Refused or Superseded unless all of their outcomes are REACHED. Orders whose answer is lost are repeated
+    with the same request_id for `retry_s`.
+    """
+
+    def __init__(
+        self, settings: ChannelSettings, *, timeout_s: float | None = None, retry_s: float = DEFAULT_RETRY_S
+    ) -> None:
+        self.address = settings.address
+        self.metadata = settings.metadata  # what stub-level calls must be given
+        self.timeout_s = timeout_s  # for a call with its repeats; None: what its wait_ms needs
+        self.retry_s = retry_s
+        if settings.credentials is None:
+            self._channel = grpc.insecure_channel(settings.address.target, options=settings.options)
+        else:
+            self._channel = grpc.secure_channel(settings.address.target, settings.credentials, options=settings.options)
+        self.stubs = Stubs(
+            AgentStub(self._channel), RoomsStub(self._channel), CaptureStub(self._channel), DevicesStub(self._channel)
+        )
+        self._closed = threading.Event()
+        self._position: Position | None = None
+
+    @classmethod
+    def connect(
+        cls,
+        address: str | None = None,
+        token: str | None = None,
+        ca_file: str | os.PathLike[str] | None = None,
+        cert_file: str | os.PathLike[str] | None = None,
+        key_file: str | os.PathLike[str] | None = None,
+        server_fingerprint: str | None = None,
+        *,
+        timeout_s: float | None = None,
+        retry_s: float = DEFAULT_RETRY_S,
+    ) -> Self:
+        """Make a client: `client = Client.connect()` or `with Client.connect() as client:`.
+
+        `address`: "unix:/path/control.sock" or "host:port"; default $RTCAGENT_ADDRESS, else the local agent's socket.
+        `token` defaults to $RTCAGENT_TOKEN. With `ca_file` (PEM) or `server_fingerprint` ("sha256:..." of the
+        server's own certificate) the connection is TLS; `cert_file` and `key_file` are a client certificate. The
+        agent need not run yet, except with `server_fingerprint`. Raises ValueError, OSError (files), and with a
+        fingerprint UntrustedServer and Unavailable.
+        """
+        settings = channel.settings(address, token, ca_file, cert_file, key_file, server_fingerprint)
+        return cls(settings, timeout_s=timeout_s, retry_s=retry_s)
+
+    def close(self) -> None:
+        """End every call and stream. May be repeated, and called by any thread."""
+        self._closed.set()
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def position(self) -> Position | None:
+        """The place in the log of the event last given out by any events() of this client; None: none yet."""
+        return self._position
+
+    def call(self, call: Call[R]) -> R:
+        """Carry out what one of rtcagent_client.requests describes."""
+        attempts = Attempts(call, self.timeout_s, self.retry_s)
+        stub = getattr(getattr(self.stubs, call.service), call.method)
+        while True:
+            try:
+                try:
+                    response = stub(call.request, timeout=attempts.attempt_s(), metadata=self.metadata)
+                except grpc.RpcError as error:
+                    raise errors.from_call(cast(errors.FailedCall, error), self.address) from None
+            except RtcAgentError as error:
+                delay = attempts.delay_after(error)
+                if delay is None or self._closed.wait(delay):
+                    raise
+            else:
+                return call.result(response)
+
+    get_agent = _method(agent_calls.get_agent)
+    get_state = _method(agent_calls.get_state)
+    get_desired_state = _method(agent_calls.get_desired_state)
+    reset_engine = _method(agent_calls.reset_engine)
+    join_room = _method(rooms_calls.join_room)
+    leave_room = _method(rooms_calls.leave_room)
+    list_rooms = _method(rooms_calls.list_rooms)
+    create_invite = _method(rooms_calls.create_invite)
+    publish_stream = _method(rooms_calls.publish_stream)
+    unpublish_stream = _method(rooms_calls.unpublish_stream)
+    mute_stream = _method(rooms_calls.mute_stream)
+    subscribe_stream = _method(rooms_calls.subscribe_stream)
+    unsubscribe_stream = _method(rooms_calls.unsubscribe_stream)
+    start_video_capture = _method(capture_calls.start_video_capture)
+    stop_video_capture = _method(capture_calls.stop_video_capture)
+    take_snapshot = _method(capture_calls.take_snapshot)
+    take_remote_snapshot = _method(capture_calls.take_remote_snapshot)
+    get_capture_stats = _method(capture_calls.get_capture_stats)
+    list_devices = _method(devices_calls.list_devices)
+    set_slot = _method(devices_calls.set_slot)
+    list_slots = _method(devices_calls.list_slots)
+
+    @overload
+    def events(
+        self,
+        after: Position | None = None,
+        types: Iterable[str] = (),
+        room_ids: Iterable[str] = (),
+        *,
+        on_gap: Literal["raise"] = "raise",
+        on_lost: Callable[[RtcAgentError], None] | None = None,
+    ) -> "Events[Event]": ...
+    @overload
+    def events(
+        self,
+        after: Position | None = None,
+        types: Iterable[str] = (),
+        room_ids: Iterable[str] = (),
+        *,
+        on_gap: Literal["yield"],
+        on_lost: Callable[[RtcAgentError], None] | None = None,
+    ) -> "Events[Event | Gap]": ...
+    def events(
+        self,
+        after: Position | None = None,
+        types: Iterable[str] = (),
+        room_ids: Iterable[str] = (),
+        *,
+        on_gap: OnGap = "raise",
+        on_lost: Callable[[RtcAgentError], None] | None = None,
+    ) -> "Events[Any]":
+        """Follow the event log: `for event in client.events():`, until the stream or the client is closed.
+
+        `after`: go on after this position; None: begin now (with `with`, at its beginning; else with the first
+        iteration). `types`: names of Event payloads ("room_state_changed"); `room_ids`: only events about these rooms
+        and those about none. A lost connection is restored for ever, with back-off, without a hole or a duplicate;
+        `on_lost` is told of every failed try. Events that the agent no longer has raise EventGap, or with
+        on_gap="yield" give a Gap.
+        """
+        return Events(self, after, types, room_ids, on_gap, on_lost)
+
+    def _moved(self, position: Position | None) -> None:
+        self._position = position
+
+
+class Events(Generic[T], Iterator[T]):
+    """What Client.events() returns. One thread iterates; any thread may close it, which ends the iteration."""
+
+    def __init__(
+        self,
+        client: Client,
+        after: Position | None,
+        types: Iterable[str],
+        room_ids: Iterable[str],
+        on_gap: OnGap,
+        on_lost: Callable[[RtcAgentError], None] | None,
+    ) -> None:
+        check_on_gap(on_gap)
+        self._client = client
+        self._cursor = Cursor(after, types, room_ids)
+        self._on_gap = on_gap
+        self._on_lost = on_lost
+        self._backoff = Backoff(0.1, STREAM_MAX_S)
+        self._stream: Any = None  # a call that is an iterator; grpc names no such type
+        self._closed = threading.Event()
+        self._lock = threading.Lock()  # of _stream against close(): a stream must not begin after it
+
+    @property
+    def position(self) -> Position | None:
+        """The place in the log of what was last given out. Go on there with events(after=position)."""
+        return self._cursor.position
+
+    def __next__(self) -> T:
+        while (item := self._cursor.give()) is None:
+            self._client._moved(self._cursor.position)
+            self._restoring(self._receive)
+            if self._closed.is_set():
+                raise StopIteration
+        self._client._moved(self._cursor.position)
+        if isinstance(item, Gap) and self._on_gap == "raise":
+            assert self._cursor.position is not None
+            raise EventGap(item, self._cursor.position)
+        return cast(T, item)
+
+    def __enter__(self) -> Self:
+        while not self._cursor.is_placed and not self._closed.is_set():
+            self._restoring(self._place)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the stream; a waiting iteration ends too. May be repeated, and called by any thread."""
+        self._closed.set()
+        self._drop()
+
+    def _restoring(self, step: Callable[[], None]) -> None:
+        """Take a step; if the connection is lost in it, wait as long as the back-off says."""
+        try:
+            step()
+        except RtcAgentError as error:
+            self._drop()
+            if self._client._closed.is_set():
+                self._closed.set()
+            if self._closed.is_set():
+                return
+            if not is_lost(error):
+                raise
+            if self._on_lost is not None:
+                self._on_lost(error)
+            self._closed.wait(self._backoff.next_s())
+        except BaseException:
+            self._drop()
+            raise
+
+    def _place(self) -> None:
+        """Begin now: where that is must be known before anything is lost."""
+        self._cursor.place(self._client.get_state().position)
+
+    def _receive(self) -> None:
+        if not self._cursor.is_placed:
+            self._place()
+        with self._lock:
+            if self._closed.is_set():
+                return
+            if self._stream is None:
+                stub = self._client.stubs.agent
+                self._stream = stub.WatchEvents(self._cursor.request(), metadata=self._client.metadata)
+            stream = self._stream
+        try:
+            response: WatchEventsResponse | None = next(stream, None)
+        except grpc.RpcError as error:
+            raise errors.from_call(cast(errors.FailedCall, error), self._client.address) from None
+        if response is None:
+            raise errors.Unavailable(f"rtcagentd at {self._client.address} ended the stream of events")
+        self._backoff.reset()
+        self._cursor.take(response)
+
+    def _drop(self) -> None:
+        with self._lock:
+            if self._stream is not None:
+                self._stream.cancel()
+                self._stream = None

@@ -1,0 +1,52 @@
+"""Where the pictures of a source come from: the `input` of start_video_capture."""
+
+import os
+from typing import Literal
+
+from rtcagent.v1.types_pb2 import PixelFormat, VideoFormat, VideoInput
+
+from rtcagent_client.words import enum_value
+
+PixelFormatName = Literal["yuyv", "uyvy", "nv12", "i420", "rgb24", "bgr24", "mjpeg", "grey"]
+TestPatternName = Literal["bars-and-clock", "bars", "ball", "noise"]
+
+
+def camera(
+    device_id: str = "",
+    *,
+    slot: str = "",
+    width: int = 0,
+    height: int = 0,
+    max_fps: float = 0,
+    pixel_format: PixelFormatName | int | None = None,
+) -> VideoInput:
+    """A camera by its device_id (from list_devices), or by its slot; neither: the first one.
+
+    `width`, `height` (pixels), `max_fps` and `pixel_format` are the format to open it in; unset, it is chosen to suit
+    the output. ValueError: both a device and a slot.
+    """
+    if device_id and slot:
+        raise ValueError("a camera is named by device_id or by slot, not by both")
+    which = VideoInput.Camera(pixel_format=enum_value(PixelFormat, pixel_format))
+    if width or height or max_fps:
+        which.format.CopyFrom(VideoFormat(width=width, height=height, max_fps=max_fps))
+    if device_id:
+        which.device_id = device_id
+    elif slot:
+        which.slot = slot
+    return VideoInput(camera=which)
+
+
+def rtsp(url: str, *, latency_ms: int = 0) -> VideoInput:
+    """A network camera (rtsp:// or rtsps://); `latency_ms` of jitter buffer, 0: the agent's default of 200."""
+    return VideoInput(rtsp=VideoInput.Rtsp(url=url, latency_ms=latency_ms))
+
+
+def file(path: str | os.PathLike[str], *, loop: bool = False) -> VideoInput:
+    """A media file on the agent's machine, by its absolute path there; `loop` begins again at the end."""
+    return VideoInput(file=VideoInput.File(path=os.fspath(path), loop=loop))
+
+
+def test_pattern(kind: TestPatternName | int | None = None) -> VideoInput:  # noqa: PT028 (no test)
+    """A moving test picture; by default colour bars, a ball and a clock."""
+    return VideoInput(test_pattern=VideoInput.TestPattern(kind=enum_value(VideoInput.TestPattern.Kind, kind)))

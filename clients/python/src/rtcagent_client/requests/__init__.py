@@ -1,0 +1,1 @@
+"""One function for each RPC, from plain arguments to a Call; both clients make their methods of these."""

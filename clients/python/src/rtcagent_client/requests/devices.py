@@ -1,0 +1,40 @@
+"""The calls of the service Devices. What every order takes is told in requests/rooms.py."""
+
+from collections.abc import Iterable
+
+from rtcagent.v1.devices_pb2 import ListDevicesRequest, ListSlotsRequest, SetSlotRequest, SlotStatus
+from rtcagent.v1.types_pb2 import Device, Keep, OrderResult, Slot
+
+from rtcagent_client.requests.call import Call, order_call, order_options
+
+
+def device_match(*, device_id: str = "", serial: str = "", usb_port: str = "", name: str = "") -> Slot.Match:
+    """A device by its properties, for set_slot; every one that is given must be equal."""
+    return Slot.Match(device_id=device_id, serial=serial, usb_port=usb_port, name=name)
+
+
+def list_devices() -> Call[list[Device]]:
+    """The devices that are plugged in, and those seen earlier, with their formats."""
+    return Call("devices", "ListDevices", ListDevicesRequest(), lambda response: list(response.devices))
+
+
+def set_slot(
+    name: str,
+    matches: Iterable[Slot.Match] = (),
+    *,
+    wait_ms: int | None = None,
+    keep: Keep | None = None,
+    request_id: str | None = None,
+    check: bool = True,
+) -> Call[OrderResult]:
+    """Name a device by stable properties (see device_match); the first match that is plugged in is used.
+
+    No matches: removes the slot. Holds for ever unless `keep` says otherwise. Raises FailedPrecondition (SLOT_IN_USE).
+    """
+    request = SetSlotRequest(slot=Slot(name=name, matches=matches), order=order_options(wait_ms, keep, request_id))
+    return order_call("devices", "SetSlot", request, wait_ms=wait_ms, check=check)
+
+
+def list_slots() -> Call[list[SlotStatus]]:
+    """The slots, and the device that each stands for now."""
+    return Call("devices", "ListSlots", ListSlotsRequest(), lambda response: list(response.slots))
