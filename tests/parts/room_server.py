@@ -32,7 +32,7 @@ class RoomServer:
         self._log: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
         # The server takes UDP and TCP ports apart from each other, so that three that are free are all it needs.
-        self.port, self._tcp_port, self._udp_port = free_ports(
+        self.port, self.tcp_port, self._udp_port = free_ports(
             socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM
         )
 
@@ -54,7 +54,7 @@ class RoomServer:
             "bind_addresses": ["127.0.0.1"],
             "rtc": {
                 "node_ip": "127.0.0.1",
-                "tcp_port": self._tcp_port,
+                "tcp_port": self.tcp_port,
                 "udp_port": self._udp_port,
                 "use_external_ip": False,
                 "enable_loopback_candidate": True,
