@@ -1,0 +1,114 @@
+"""Translates a CaptureConfig to native settings and to words. Decides alone which paths and URLs may be opened."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rtcagent.v1 import types_pb2 as types
+
+from rtcagentd.engine import _native
+from rtcagentd.engine.engine import EngineError
+
+_ROTATION = {types.ROTATION_90: 90, types.ROTATION_180: 180, types.ROTATION_270: 270}
+
+_PATTERN = {
+    types.VideoInput.TestPattern.KIND_UNSPECIFIED: "bars_and_clock",
+    types.VideoInput.TestPattern.KIND_BARS_AND_CLOCK: "bars_and_clock",
+    types.VideoInput.TestPattern.KIND_BARS: "bars",
+    types.VideoInput.TestPattern.KIND_BALL: "ball",
+    types.VideoInput.TestPattern.KIND_NOISE: "noise",
+}
+
+DEFAULT_FORMAT = types.VideoFormat(width=1280, height=720, max_fps=30)
+DEFAULT_RTSP_LATENCY_MS = 200
+
+FindDevice = Callable[[str], types.Device | None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to open a source, checked as far as it can be without opening it."""
+
+    settings: _native.CaptureSettings
+    input_words: str
+    device_id: str = ""
+
+
+def plan(config: types.CaptureConfig, find_device: FindDevice, media_folders: Sequence[Path]) -> Plan:
+    """The plan for `config`; EngineError when it cannot work."""
+    settings = _native.CaptureSettings()
+    settings.width = config.output.width
+    settings.height = config.output.height
+    settings.fps = config.output.max_fps
+    settings.rotation = _ROTATION.get(config.rotation, 0)
+    settings.mirror = config.mirror
+    match config.input.WhichOneof("input"):
+        case "camera":
+            return _camera(config.input.camera, settings, find_device)
+        case "rtsp":
+            return _rtsp(config.input.rtsp, settings)
+        case "file":
+            return _file(config.input.file, settings, media_folders)
+        case "test_pattern":
+            return _pattern(config.input.test_pattern, settings)
+        case _:
+            raise EngineError(types.REASON_INTERNAL, "a source was ordered without its input", permanent=True)
+
+
+def _camera(camera: types.VideoInput.Camera, settings: _native.CaptureSettings, find_device: FindDevice) -> Plan:
+    if camera.WhichOneof("which") != "device_id":
+        raise EngineError(types.REASON_INTERNAL, "a camera was ordered without its device_id", permanent=True)
+    device = find_device(camera.device_id)
+    if device is None:
+        raise EngineError(
+            types.REASON_DEVICE_ABSENT, f"the camera {camera.device_id} is not plugged in; it is used once it is"
+        )
+    settings.device_path = device.path
+    if camera.pixel_format != types.PIXEL_FORMAT_UNSPECIFIED:
+        settings.pixel_format = types.PixelFormat.Name(camera.pixel_format).removeprefix("PIXEL_FORMAT_")
+    settings.device_width = camera.format.width
+    settings.device_height = camera.format.height
+    settings.device_fps = camera.format.max_fps
+    return Plan(settings, f"camera {device.name}", camera.device_id)
+
+
+def _rtsp(rtsp: types.VideoInput.Rtsp, settings: _native.CaptureSettings) -> Plan:
+    try:
+        url = urlsplit(rtsp.url)
+        host, port = url.hostname, url.port
+    except ValueError as error:
+        raise EngineError(types.REASON_URL_INVALID, f"the RTSP address cannot be read: {error}") from None
+    if url.scheme not in ("rtsp", "rtsps") or not host:
+        raise EngineError(
+            types.REASON_URL_INVALID, "a network camera's address is rtsp://host/path or rtsps://host/path"
+        )
+    settings.rtsp_url = rtsp.url
+    settings.rtsp_latency_ms = rtsp.latency_ms or DEFAULT_RTSP_LATENCY_MS
+    # Neither user, password nor query: cameras take passwords in both.
+    return Plan(settings, f"rtsp {host}{f':{port}' if port else ''}{url.path}")
+
+
+def _file(file: types.VideoInput.File, settings: _native.CaptureSettings, media_folders: Sequence[Path]) -> Plan:
+    if not os.path.isabs(file.path):
+        raise EngineError(types.REASON_URL_INVALID, f"the path of a media file must be absolute, not {file.path!r}")
+    real = Path(os.path.realpath(file.path))  # a link must not lead out of the folders
+    if not any(real.is_relative_to(os.path.realpath(folder)) for folder in media_folders):
+        raise EngineError(
+            types.REASON_URL_INVALID, f"{file.path} is in none of the folders that the configuration allows for media"
+        )
+    if not real.is_file():
+        raise EngineError(types.REASON_URL_INVALID, f"there is no file {file.path}")
+    settings.file_path = str(real)
+    settings.loop = file.loop
+    return Plan(settings, f"file {file.path}")
+
+
+def _pattern(pattern: types.VideoInput.TestPattern, settings: _native.CaptureSettings) -> Plan:
+    settings.pattern = _PATTERN.get(pattern.kind, "bars_and_clock")
+    # A test picture has no size of its own that could be followed.
+    if not settings.width and not settings.height:
+        settings.width, settings.height = DEFAULT_FORMAT.width, DEFAULT_FORMAT.height
+    settings.fps = settings.fps or DEFAULT_FORMAT.max_fps
+    return Plan(settings, "test picture")

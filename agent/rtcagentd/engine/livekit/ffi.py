@@ -1,0 +1,75 @@
+"""Loads liblivekit_ffi, and puts the native frame path into it: frames come and go without Python."""
+
+import ctypes
+from dataclasses import dataclass
+
+from livekit.rtc import _ffi_client
+from livekit.rtc._proto import ffi_pb2 as proto_ffi
+from livekit.rtc._proto import video_frame_pb2 as proto_video
+
+from rtcagentd.engine import _native
+
+# Frames that may wait for the native callback; it takes them at once, so more would only be late ones.
+_QUEUED_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class LoadedFfi:
+    """The native ends of the SDK's library."""
+
+    entry: _native.Ffi
+    received: _native.ReceivedFrames
+    python_callback: object  # kept for as long as the library calls it: for the life of the process
+
+
+_loaded: LoadedFfi | None = None
+
+
+def load() -> LoadedFfi:
+    """Load the library once. Must come before any other use of the SDK: it takes the one event callback."""
+    global _loaded
+    if _loaded is not None:
+        return _loaded
+    if _ffi_client.FfiClient._instance is not None:
+        raise RuntimeError("the LiveKit SDK was used before its event callback was replaced")
+    library = _ffi_client.get_ffi_lib()
+    entry = _native.Ffi(_address(library.livekit_ffi_request), _address(library.livekit_ffi_drop_handle))
+    received = _native.ReceivedFrames(entry, _address(_ffi_client.ffi_event_callback))
+    python_callback = _ffi_client.ffi_event_callback
+    _ffi_client.ffi_event_callback = _ffi_client.ffi_cb_fnc(received.callback_address)
+    _ = _ffi_client.FfiClient.instance
+    _loaded = LoadedFfi(entry, received, python_callback)
+    return _loaded
+
+
+class ReceivedStream:
+    """The frames of one subscribed video track, taken natively until `close`."""
+
+    def __init__(self, track_handle: int) -> None:
+        request = proto_ffi.FfiRequest()
+        request.new_video_stream.track_handle = track_handle
+        request.new_video_stream.type = proto_video.VideoStreamType.VIDEO_STREAM_NATIVE
+        request.new_video_stream.normalize_stride = True
+        request.new_video_stream.queue_size_frames = _QUEUED_FRAMES
+        response = _ffi_client.FfiClient.instance.request(request)
+        self._handle = _ffi_client.FfiHandle(response.new_video_stream.stream.handle.id)
+        self._received = load().received
+        self._received.watch(self._handle.handle)
+
+    def stats(self) -> _native.ReceivedStats | None:
+        return self._received.stats(self._handle.handle)
+
+    def snapshot(self, image_format: str) -> _native.Snapshot | None:
+        """Encodes a picture: for another thread than the loop's."""
+        return self._received.snapshot(self._handle.handle, image_format)
+
+    def close(self) -> None:
+        self._received.unwatch(self._handle.handle)
+        self._handle.dispose()
+
+
+def _address(function: object) -> int:
+    address = ctypes.cast(function, ctypes.c_void_p).value  # type: ignore[arg-type]
+    if not address:
+        raise RuntimeError("the LiveKit library lacks an entry point")
+    return address

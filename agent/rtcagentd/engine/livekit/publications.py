@@ -1,0 +1,278 @@
+"""The agent's own streams in one room: a video source and a track for each, fed natively through a valve."""
+
+import asyncio
+import logging
+from typing import Any
+
+from livekit import rtc
+from rtcagent.engine.v1 import engine_pb2 as contract
+from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import state_pb2 as state
+from rtcagent.v1 import types_pb2 as types
+
+from rtcagentd.engine import _native
+from rtcagentd.engine.engine import EngineError
+from rtcagentd.engine.events import Events
+from rtcagentd.engine.gate import Gate, Valve
+from rtcagentd.engine.livekit import encoding, errors, ffi
+from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.sources import Sources
+
+log = logging.getLogger(__name__)
+
+PUBLISH_DEADLINE_S = 10.0
+UNPUBLISH_DEADLINE_S = 5.0
+
+
+class Publication:
+    """One own stream, from its first frame path to its end."""
+
+    def __init__(
+        self,
+        request: contract.PublishRequest,
+        gate: Gate,
+        sources: Sources,
+        media_events: MediaEvents,
+        events: Events,
+    ) -> None:
+        self.request = request
+        self.muted = request.muted
+        self.published: rtc.LocalTrackPublication | None = None
+        self._sources = sources
+        self._media_events = media_events
+        self._events = events
+        self._first_frame: _native.Event | None = None
+        size = encoding.complete_format(request.format, sources.format_of(request.source_id))
+        self.encoder = encoding.complete_encoder(request.encoder, size)
+        self.options = encoding.publish_options(self.encoder, request)
+        is_screen = request.kind == types.STREAM_KIND_SCREEN
+        self._video_source = rtc.VideoSource(size.width, size.height, is_screencast=is_screen)
+        self.track = rtc.LocalVideoTrack.create_video_track(request.name or request.source_id, self._video_source)
+        self._key = media_events.listen(f"{request.room_id}/{request.source_id}", self._on_media_event)
+        self._sink = _native.FrameSink(
+            self._key, ffi.load().entry, self._video_source._ffi_handle.handle, media_events.queue
+        )
+        self.valve = Valve(gate, request.room_id, request.source_id, self._sink, muted=request.muted)
+        self._is_fed = False
+
+    def is_as(self, request: contract.PublishRequest) -> bool:
+        """Whether `request` asks for this very stream, its mute aside."""
+        mine = self.request
+        return (mine.kind, mine.name, mine.encoder) == (request.kind, request.name, request.encoder)
+
+    def feed(self) -> None:
+        """Let frames come, as far as the valve allows; before publishing, so that the encoder need not wait."""
+        if self.muted:
+            self.track.mute()
+        self._sources.attach(self.request.source_id, self._sink)
+        self._is_fed = True
+        self.valve.apply()
+
+    def set_published(self, published: rtc.LocalTrackPublication) -> None:
+        self.published = published
+        self._tell_first_frame()
+
+    def set_muted(self, muted: bool) -> None:
+        if muted == self.muted:
+            return
+        self.muted = muted
+        if muted:  # first the frames, then the news of it
+            self.valve.set_muted(True)
+            self.track.mute()
+        else:
+            self.track.unmute()
+            self.valve.set_muted(False)
+
+    def close(self) -> None:
+        """No frame leaves after this. Any number of times."""
+        self.valve.release()
+        if self._is_fed:
+            self._sources.detach(self.request.source_id, self._sink)
+            self._is_fed = False
+        self._media_events.forget(self._key)
+
+    def dispose(self) -> None:
+        """Give up the SDK's objects, once the room has let go of the track."""
+        self.close()
+        self._video_source._ffi_handle.dispose()
+        self.track._ffi_handle.dispose()
+        if self.published is not None:
+            self.published._ffi_handle.dispose()
+
+    def status(self) -> state.PublicationStatus:
+        return state.PublicationStatus(
+            room_id=self.request.room_id,
+            source_id=self.request.source_id,
+            state=state.PUBLICATION_STATE_PUBLISHED if self.published else state.PUBLICATION_STATE_PUBLISHING,
+            muted=self.muted,
+            kind=self.request.kind or types.STREAM_KIND_CAMERA,
+            name=self.request.name or self.request.source_id,
+            encoder=self.encoder,
+            first_frame_sent=self._first_frame is not None,
+        )
+
+    def stats(self) -> capture.PublicationStats:
+        stats = self._sink.stats()
+        return capture.PublicationStats(
+            room_id=self.request.room_id,
+            source_id=self.request.source_id,
+            frames_pushed=stats.frames_pushed,
+            frames_gated=stats.frames_gated,
+            longest_gap_us=stats.longest_gap_us,
+        )
+
+    def _on_media_event(self, event: _native.Event) -> None:
+        if event.kind == "first_frame" and self._first_frame is None:
+            self._first_frame = event
+            self._tell_first_frame()
+        elif event.kind == "failed":
+            log.warning("frames of %s do not reach the encoder: %s", event.key, event.message)
+            cause = types.Cause(reason=types.REASON_INTERNAL, message=event.message)
+            self._events.emit(contract.EngineEvent(warning=contract.Warning(cause=cause)))
+
+    def _tell_first_frame(self) -> None:
+        # Frames may reach the encoder before the room has the track; then they are sent from then on.
+        if self._first_frame is None or self.published is None:
+            return
+        event = contract.FirstFrameSent(
+            room_id=self.request.room_id,
+            source_id=self.request.source_id,
+            width=self._first_frame.width,
+            height=self._first_frame.height,
+        )
+        self._events.emit(contract.EngineEvent(first_frame_sent=event))
+
+
+class Publications:
+    """Of one room, by source_id. At most one call at a time for each source."""
+
+    def __init__(self, room: rtc.Room, gate: Gate, sources: Sources, media_events: MediaEvents, events: Events) -> None:
+        self._room = room
+        self._gate = gate
+        self._sources = sources
+        self._media_events = media_events
+        self._events = events
+        self._publications: dict[str, Publication] = {}
+        self._room_over: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def publish(self, request: contract.PublishRequest) -> state.PublicationStatus:
+        """Send the source into the room; another encoder, kind or name than before publishes again."""
+        encoding.track_source(request.kind)
+        current = self._publications.get(request.source_id)
+        if current is not None and current.published and current.is_as(request):
+            current.set_muted(request.muted)
+            return current.status()
+        self._check_permission(request)
+        await self.unpublish(request.source_id)
+        publication = Publication(request, self._gate, self._sources, self._media_events, self._events)
+        self._publications[request.source_id] = publication
+        publishing: asyncio.Future[Any] = asyncio.ensure_future(
+            self._room.local_participant.publish_track(publication.track, publication.options)
+        )
+        try:
+            publication.feed()
+            done, _ = await asyncio.wait(
+                [publishing, self._room_over], timeout=PUBLISH_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if publishing in done:
+                publication.set_published(publishing.result())
+            elif self._room_over in done:
+                raise EngineError(types.REASON_ROOM_NOT_JOINED, "the room ended while publishing")
+            else:
+                raise EngineError(types.REASON_TIMEOUT, f"the room did not take it within {PUBLISH_DEADLINE_S:g} s")
+        except rtc.participant.PublishTrackError as error:
+            self._drop(publication)
+            raise errors.publish_error(error.message) from None
+        except BaseException:
+            publication.close()
+            await self._undo(publication, publishing)
+            raise
+        log.info("%s is published in %s", request.source_id, request.room_id)
+        return publication.status()
+
+    async def unpublish(self, source_id: str) -> None:
+        """Take the stream out of the room. Its frames have stopped before the room is asked."""
+        publication = self._publications.pop(source_id, None)
+        if publication is None:
+            return
+        publication.close()
+        await self._withdraw(publication)
+        publication.dispose()
+        log.info("%s is no longer published in %s", source_id, publication.request.room_id)
+
+    def set_muted(self, source_id: str, muted: bool) -> None:
+        publication = self._publications.get(source_id)
+        if publication is None or publication.published is None:
+            raise EngineError(types.REASON_STREAM_NOT_PUBLISHED, f"{source_id} is not published in this room")
+        publication.set_muted(muted)
+
+    def on_unpublished(self, published: rtc.LocalTrackPublication) -> None:
+        """The room says that a track of ours is gone. What we withdrew ourselves is not in the table any more."""
+        for source_id, publication in list(self._publications.items()):
+            if publication.published is published and not self._room_over.done():
+                self._drop(publication)
+                error = EngineError(types.REASON_SERVER_ERROR, f"the room ended the stream {source_id}")
+                event = contract.PublicationEnded(
+                    room_id=publication.request.room_id, source_id=source_id, failure=error.failure()
+                )
+                self._events.emit(contract.EngineEvent(publication_ended=event))
+
+    def on_muted_by_room(self, published: rtc.TrackPublication) -> None:
+        """An administrator muted a stream of ours. It stays so until a controller orders otherwise."""
+        for source_id, publication in self._publications.items():
+            if publication.published is published and not publication.muted:
+                publication.set_muted(True)
+                message = f"the room's administrator muted {source_id} in {publication.request.room_id}"
+                cause = types.Cause(reason=types.REASON_NO_PERMISSION, message=message)
+                self._events.emit(contract.EngineEvent(warning=contract.Warning(cause=cause)))
+
+    def statuses(self) -> list[state.PublicationStatus]:
+        return [publication.status() for _, publication in sorted(self._publications.items()) if publication.published]
+
+    def stats(self) -> list[capture.PublicationStats]:
+        return [publication.stats() for _, publication in sorted(self._publications.items())]
+
+    def close_frames(self) -> None:
+        """No frame goes into this room after this; publishing that is under way fails."""
+        if not self._room_over.done():
+            self._room_over.set_result(None)
+        for publication in self._publications.values():
+            publication.close()
+
+    def dispose(self) -> None:
+        """Once the room is disconnected."""
+        for publication in list(self._publications.values()):
+            self._drop(publication)
+
+    def _check_permission(self, request: contract.PublishRequest) -> None:
+        permission = self._room.local_participant.permissions
+        allowed = list(permission.can_publish_sources)
+        if permission.can_publish and (not allowed or encoding.track_source(request.kind) in allowed):
+            return
+        raise EngineError(types.REASON_NO_PERMISSION, "the room token does not allow publishing this kind of stream")
+
+    async def _undo(self, publication: Publication, publishing: asyncio.Future[Any]) -> None:
+        # The SDK cannot take a publish request back: let it end, then withdraw the track.
+        done, _ = await asyncio.wait(
+            [publishing, self._room_over], timeout=UNPUBLISH_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if publishing in done and not publishing.cancelled() and publishing.exception() is None:
+            publication.published = publishing.result()
+            await self._withdraw(publication)
+        publishing.cancel()
+        self._drop(publication)
+
+    async def _withdraw(self, publication: Publication) -> None:
+        if publication.published is None or self._room_over.done():
+            return
+        try:
+            async with asyncio.timeout(UNPUBLISH_DEADLINE_S):
+                await self._room.local_participant.unpublish_track(publication.published.sid)
+        except (rtc.participant.UnpublishTrackError, TimeoutError) as error:
+            # Without frames in any case, and the room forgets it when the agent leaves.
+            log.warning("%s was not withdrawn cleanly: %r", publication.request.source_id, error)
+
+    def _drop(self, publication: Publication) -> None:
+        if self._publications.get(publication.request.source_id) is publication:
+            del self._publications[publication.request.source_id]
+        publication.dispose()

@@ -1,0 +1,264 @@
+"""One room that the agent is in, or is about to be: an SDK Room and its listeners, from connect to disconnect."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from livekit import rtc
+from rtcagent.engine.v1 import engine_pb2 as contract
+from rtcagent.v1 import state_pb2 as state
+from rtcagent.v1 import types_pb2 as types
+
+from rtcagentd.engine.engine import EngineError
+from rtcagentd.engine.events import Events
+from rtcagentd.engine.gate import Gate
+from rtcagentd.engine.livekit import errors
+from rtcagentd.engine.livekit.publications import Publications
+from rtcagentd.engine.livekit.subscriptions import Subscriptions
+from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.sources import Sources
+
+log = logging.getLogger(__name__)
+
+JOIN_DEADLINE_S = 20.0
+CONNECT_ATTEMPT_S = 4.0  # the SDK makes four attempts
+# After JOIN_DEADLINE_S or a cancelled step: the SDK cannot take back a connect, it can only be waited for.
+ABANDONED_CONNECT_S = 30.0
+CLOSE_DEADLINE_S = 5.0
+METADATA_DEADLINE_S = 2.0
+
+_QUALITY = {
+    rtc.ConnectionQuality.QUALITY_LOST: state.CONNECTION_QUALITY_LOST,
+    rtc.ConnectionQuality.QUALITY_POOR: state.CONNECTION_QUALITY_POOR,
+    rtc.ConnectionQuality.QUALITY_GOOD: state.CONNECTION_QUALITY_GOOD,
+    rtc.ConnectionQuality.QUALITY_EXCELLENT: state.CONNECTION_QUALITY_EXCELLENT,
+}
+
+
+class JoinedRoom:
+    """Owner of one SDK Room. `die` is called when the SDK does not let go of it: a second connection beside an old one
+    that still retries would be thrown out as a duplicate.
+    """
+
+    def __init__(
+        self,
+        config: types.RoomConfig,
+        gate: Gate,
+        sources: Sources,
+        media_events: MediaEvents,
+        events: Events,
+        on_ended: Callable[["JoinedRoom"], None],
+        die: Callable[[str], None],
+    ) -> None:
+        self.config = config
+        self._events = events
+        self._on_ended = on_ended
+        self._die = die
+        self._room = rtc.Room()
+        self.publications = Publications(self._room, gate, sources, media_events, events)
+        self.subscriptions = Subscriptions(config, self._room, events)
+        self._state = state.ROOM_STATE_JOINING
+        self._reconnecting_cause: types.Cause | None = None
+        self._joined_at = Timestamp()
+        self._metadata_changed = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
+        self._listen()
+
+    async def join(self) -> None:
+        """Connect; EngineError when that fails, and then nothing is left open."""
+        connecting = asyncio.create_task(self._connect(), name=f"connect {self.config.room_id}")
+        try:
+            done, _ = await asyncio.wait([connecting], timeout=JOIN_DEADLINE_S)
+            if not done:
+                raise EngineError(types.REASON_TIMEOUT, f"joining took longer than {JOIN_DEADLINE_S:g} s")
+            connecting.result()
+            await self._confirm_extra_info()
+        except rtc.ConnectError as error:
+            raise errors.join_error(error.message, self.config.server_url) from None
+        except BaseException:
+            await self._abandon(connecting)
+            raise
+        log.info("joined %s as %s", self.config.room_id, self._room.local_participant.identity)
+
+    @property
+    def is_joined(self) -> bool:
+        return self._state in (state.ROOM_STATE_JOINED, state.ROOM_STATE_RECONNECTING) and self._closing is None
+
+    def close(self) -> "asyncio.Task[None]":
+        """Leave, with everything of the room. The task ends when the connection is closed. Any number of times."""
+        if self._closing is None:
+            self.publications.close_frames()
+            self.subscriptions.close()
+            self._closing = asyncio.create_task(self._close(), name=f"close {self.config.room_id}")
+        return self._closing
+
+    def status(self, *, whole: bool) -> state.RoomStatus:
+        """As of now; `whole` with users and publications."""
+        local = self._room.local_participant
+        status = state.RoomStatus(
+            room_id=self.config.room_id,
+            state=self._state,
+            cause=self._reconnecting_cause,
+            user_id=local.identity,
+            server_url=self.config.server_url,
+            extra_info=local.metadata,
+            joined_at=self._joined_at,
+            quality=_QUALITY.get(local.connection_quality, state.CONNECTION_QUALITY_UNSPECIFIED),
+        )
+        if whole:
+            for _, participant in sorted(self._room.remote_participants.items()):
+                status.users.append(self._user(participant, self.subscriptions.streams_of(participant.identity)))
+            status.publications.extend(self.publications.statuses())
+        return status
+
+    async def _connect(self) -> None:
+        options = rtc.RoomOptions(auto_subscribe=False, dynacast=True, connect_timeout=CONNECT_ATTEMPT_S)
+        await self._room.connect(self.config.server_url, self.config.token, options)
+        # In one go with the connect, before the SDK can tell the first thing that happens in the room.
+        self._state = state.ROOM_STATE_JOINED
+        self._joined_at.GetCurrentTime()
+        for participant in self._room.remote_participants.values():
+            self._on_user_joined(participant)
+            for publication in participant.track_publications.values():
+                self.subscriptions.on_published(publication, participant)
+
+    async def _abandon(self, connecting: "asyncio.Task[None]") -> None:
+        done, _ = await asyncio.wait([connecting], timeout=ABANDONED_CONNECT_S)
+        if not done:
+            self._die(f"the SDK neither joins {self.config.room_id} nor gives up")
+        if not connecting.cancelled() and connecting.exception() is None:
+            await asyncio.wait([self.close()])
+
+    async def _confirm_extra_info(self) -> None:
+        # The daemon puts it into the tokens that it mints; a controller's own token may lack it.
+        wanted = self.config.extra_info
+        local = self._room.local_participant
+        if not wanted or local.metadata == wanted:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(METADATA_DEADLINE_S):
+                if local.permissions.can_update_metadata:
+                    await local.set_metadata(wanted)
+                    while local.metadata != wanted:
+                        self._metadata_changed.clear()
+                        await self._metadata_changed.wait()
+        if local.metadata != wanted:
+            message = f"{self.config.room_id} does not show extra_info: the token does not let this user change it"
+            log.warning(message)
+            cause = types.Cause(reason=types.REASON_NO_PERMISSION, message=message)
+            self._events.emit(contract.EngineEvent(warning=contract.Warning(cause=cause)))
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await self._room.disconnect()
+                # After a disconnect by the server the SDK's listener may still have events to read.
+                if (listener := getattr(self._room, "_task", None)) is not None:
+                    await asyncio.wait([listener])
+        except TimeoutError:
+            self._die(f"the SDK did not close {self.config.room_id} within {CLOSE_DEADLINE_S:g} s")
+        self.publications.dispose()
+        if self._room._ffi_handle is not None:
+            self._room._ffi_handle.dispose()
+        log.info("the connection to %s is closed", self.config.room_id)
+
+    def _listen(self) -> None:
+        room, subscriptions = self._room, self.subscriptions
+        room.on("participant_connected", self._on_user_joined)
+        room.on("participant_disconnected", self._on_user_left)
+        room.on("participant_metadata_changed", self._on_info_changed)
+        room.on("participant_name_changed", self._on_info_changed)
+        room.on("connection_quality_changed", self._on_quality)
+        room.on("track_published", subscriptions.on_published)
+        room.on("track_unpublished", subscriptions.on_unpublished)
+        room.on("track_subscribed", subscriptions.on_subscribed)
+        room.on("track_unsubscribed", lambda _track, publication: subscriptions.on_unsubscribed(publication))
+        room.on("track_subscription_failed", lambda _user, sid, error: subscriptions.on_failed(sid, error))
+        room.on("track_muted", lambda user, publication: self._on_muted(user, publication, True))
+        room.on("track_unmuted", lambda user, publication: self._on_muted(user, publication, False))
+        room.on("local_track_unpublished", self.publications.on_unpublished)
+        room.on("reconnecting", self._on_reconnecting)
+        room.on("reconnected", self._on_reconnected)
+        room.on("disconnected", self._on_disconnected)
+
+    def _on_user_joined(self, participant: rtc.RemoteParticipant) -> None:
+        event = contract.UserJoined(room_id=self.config.room_id, user=self._user(participant, []))
+        self._events.emit(contract.EngineEvent(user_joined=event))
+
+    def _on_user_left(self, participant: rtc.RemoteParticipant) -> None:
+        self.subscriptions.on_user_left(participant.identity)
+        cause = errors.user_left(participant.disconnect_reason)
+        event = contract.UserLeft(room_id=self.config.room_id, user_id=participant.identity, cause=cause)
+        self._events.emit(contract.EngineEvent(user_left=event))
+
+    def _on_info_changed(self, participant: rtc.Participant) -> None:
+        if participant is self._room.local_participant:
+            self._metadata_changed.set()
+        event = contract.UserInfoChanged(
+            room_id=self.config.room_id,
+            user_id=participant.identity,
+            extra_info=participant.metadata,
+            name=participant.name,
+        )
+        self._events.emit(contract.EngineEvent(user_info_changed=event))
+
+    def _on_quality(self, participant: rtc.Participant | None, quality: rtc.ConnectionQuality) -> None:
+        if participant is None or quality not in _QUALITY:
+            return
+        event = contract.ConnectionQualityChanged(
+            room_id=self.config.room_id, user_id=participant.identity, quality=_QUALITY[quality]
+        )
+        self._events.emit(contract.EngineEvent(connection_quality_changed=event))
+
+    def _on_muted(self, participant: rtc.Participant, publication: rtc.TrackPublication, muted: bool) -> None:
+        if participant is not self._room.local_participant:
+            self.subscriptions.on_muted(publication, muted)
+        elif muted:
+            self.publications.on_muted_by_room(publication)
+
+    def _on_reconnecting(self) -> None:
+        if self._closing is not None:
+            return
+        self._state = state.ROOM_STATE_RECONNECTING
+        self._reconnecting_cause = types.Cause(
+            reason=types.REASON_NETWORK_LOST, message="the connection to the room was lost and is being restored"
+        )
+        log.warning("the connection to %s was lost", self.config.room_id)
+        event = contract.RoomReconnecting(room_id=self.config.room_id, cause=self._reconnecting_cause)
+        self._events.emit(contract.EngineEvent(room_reconnecting=event))
+
+    def _on_reconnected(self) -> None:
+        if self._closing is not None:
+            return
+        self._state = state.ROOM_STATE_JOINED
+        self._reconnecting_cause = None
+        log.info("the connection to %s is restored", self.config.room_id)
+        event = contract.RoomReconnected(room_id=self.config.room_id)
+        self._events.emit(contract.EngineEvent(room_reconnected=event))
+
+    def _on_disconnected(self, reason: int) -> None:
+        if self._closing is not None:  # we left ourselves
+            return
+        error = errors.room_ended(reason)
+        log.warning("out of %s: %s", self.config.room_id, error.message)
+        self._state = state.ROOM_STATE_LEFT
+        self.close().add_done_callback(lambda _: self._tell_ended(error))
+
+    def _tell_ended(self, error: EngineError) -> None:
+        self._on_ended(self)
+        event = contract.RoomEnded(room_id=self.config.room_id, failure=error.failure())
+        self._events.emit(contract.EngineEvent(room_ended=event))
+
+    def _user(self, participant: rtc.RemoteParticipant, streams: list[state.RemoteStream]) -> state.User:
+        user = state.User(
+            user_id=participant.identity,
+            extra_info=participant.metadata,
+            name=participant.name,
+            streams=streams,
+            quality=_QUALITY.get(participant.connection_quality, state.CONNECTION_QUALITY_UNSPECIFIED),
+        )
+        if participant.joined_at is not None:
+            user.joined_at.FromDatetime(participant.joined_at)
+        return user

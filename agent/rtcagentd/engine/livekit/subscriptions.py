@@ -1,0 +1,216 @@
+"""The streams of the other users in one room: which there are, which are taken, and the frames of those."""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from livekit import rtc
+from rtcagent.engine.v1 import engine_pb2 as contract
+from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import state_pb2 as state
+from rtcagent.v1 import types_pb2 as types
+
+from rtcagentd.engine.engine import EngineError
+from rtcagentd.engine.events import Events
+from rtcagentd.engine.livekit import encoding, errors, ffi
+
+log = logging.getLogger(__name__)
+
+SUBSCRIBE_DEADLINE_S = 5.0
+
+StreamKey = tuple[str, "types.StreamKind.ValueType", str]  # user_id, kind, name
+
+
+@dataclass
+class Remote:
+    """One stream of another user."""
+
+    key: StreamKey
+    publication: rtc.RemoteTrackPublication
+    is_video: bool
+    received: ffi.ReceivedStream | None = None  # while subscribed, of video
+    failure: EngineError | None = None  # of the last try to subscribe
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stream(self) -> state.RemoteStream:
+        if self.failure is not None:
+            subscription = state.SUBSCRIPTION_STATE_REFUSED
+        elif self.publication.subscribed:
+            subscription = state.SUBSCRIPTION_STATE_SUBSCRIBED
+        else:
+            subscription = state.SUBSCRIPTION_STATE_UNSUBSCRIBED
+        return state.RemoteStream(
+            kind=self.key[1],
+            name=self.key[2],
+            muted=self.publication.muted,
+            width=self.publication.width,
+            height=self.publication.height,
+            subscription=subscription,
+            cause=self.failure.cause() if self.failure else None,
+        )
+
+    def close(self) -> None:
+        if self.received is not None:
+            self.received.close()
+            self.received = None
+
+
+class Subscriptions:
+    """Of one room. Server-side ids end here: outwards a stream is a user, a kind and a name."""
+
+    def __init__(self, config: types.RoomConfig, room: rtc.Room, events: Events) -> None:
+        self._room_id = config.room_id
+        self._auto_video = config.auto_subscribe_video
+        self._auto_audio = config.auto_subscribe_audio
+        self._room = room
+        self._events = events
+        self._remotes: dict[str, Remote] = {}  # by the server's id of the track
+        self._ordered: dict[StreamKey, bool] = {}  # what was ordered for one stream, for as long as the room is open
+
+    def streams_of(self, user_id: str) -> list[state.RemoteStream]:
+        remotes = [remote for remote in self._remotes.values() if remote.key[0] == user_id]
+        return [remote.stream() for remote in sorted(remotes, key=lambda remote: remote.key)]
+
+    def on_published(self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant) -> None:
+        if publication.sid in self._remotes:
+            return
+        is_video = publication.kind == rtc.TrackKind.KIND_VIDEO
+        kind = encoding.stream_kind(publication.source, is_video)
+        key = self._unique(participant.identity, kind, publication.name)
+        remote = Remote(key, publication, is_video)
+        self._remotes[publication.sid] = remote
+        event = contract.StreamPublished(room_id=self._room_id, user_id=key[0], stream=remote.stream())
+        self._events.emit(contract.EngineEvent(stream_published=event))
+        if self._is_wanted(remote):
+            publication.set_subscribed(True)
+
+    def on_unpublished(self, publication: rtc.RemoteTrackPublication) -> None:
+        remote = self._remotes.pop(publication.sid, None)
+        if remote is None:
+            return
+        remote.close()
+        remote.changed.set()
+        user_id, kind, name = remote.key
+        event = contract.StreamUnpublished(room_id=self._room_id, user_id=user_id, kind=kind, name=name)
+        self._events.emit(contract.EngineEvent(stream_unpublished=event))
+
+    def on_user_left(self, user_id: str) -> None:
+        """What the server did not unpublish one by one goes with its user."""
+        for remote in [remote for remote in self._remotes.values() if remote.key[0] == user_id]:
+            self.on_unpublished(remote.publication)
+
+    def on_muted(self, publication: rtc.TrackPublication, muted: bool) -> None:
+        remote = self._remotes.get(publication.sid)
+        if remote is None:
+            return
+        user_id, kind, name = remote.key
+        event = contract.StreamMuted(room_id=self._room_id, user_id=user_id, kind=kind, name=name, muted=muted)
+        self._events.emit(contract.EngineEvent(stream_muted=event))
+
+    def on_subscribed(self, track: rtc.RemoteTrack, publication: rtc.RemoteTrackPublication) -> None:
+        remote = self._remotes.get(publication.sid)
+        if remote is None:
+            return
+        remote.close()
+        remote.failure = None
+        if remote.is_video:
+            remote.received = ffi.ReceivedStream(track._ffi_handle.handle)
+        self._tell(remote, subscribed=True)
+
+    def on_unsubscribed(self, publication: rtc.RemoteTrackPublication) -> None:
+        remote = self._remotes.get(publication.sid)
+        if remote is None:
+            return
+        remote.close()
+        self._tell(remote, subscribed=False)
+
+    def on_failed(self, track_sid: str, text: str) -> None:
+        remote = self._remotes.get(track_sid)
+        if remote is None:
+            return
+        remote.failure = errors.subscription_error(text)
+        self._tell(remote, subscribed=False)
+
+    async def set_subscribed(self, key: StreamKey, subscribed: bool) -> None:
+        """Take the stream or no longer; back when it is so."""
+        remote = self._find(key)
+        if remote is None:
+            raise EngineError(types.REASON_STREAM_NOT_PUBLISHED, f"user {key[0]} publishes no such stream in this room")
+        if subscribed and not self._room.local_participant.permissions.can_subscribe:
+            raise EngineError(types.REASON_NO_PERMISSION, "the room token does not allow subscribing")
+        self._ordered[key] = subscribed
+        if remote.publication.subscribed == subscribed:
+            return
+        remote.failure = None
+        remote.changed.clear()
+        remote.publication.set_subscribed(subscribed)
+        try:
+            async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                while remote.publication.subscribed != subscribed:
+                    await remote.changed.wait()
+                    remote.changed.clear()
+                    if self._find(key) is not remote:
+                        raise EngineError(types.REASON_STREAM_NOT_PUBLISHED, "the stream ended")
+                    if remote.failure is not None:
+                        raise remote.failure
+        except TimeoutError:
+            raise EngineError(types.REASON_TIMEOUT, f"the room sent nothing for {SUBSCRIBE_DEADLINE_S:g} s") from None
+
+    def received(self, key: StreamKey) -> ffi.ReceivedStream | None:
+        """The frames of a subscribed video stream."""
+        remote = self._find(key)
+        return remote.received if remote else None
+
+    def stats(self) -> list[capture.RemoteStreamStats]:
+        all_stats = []
+        for remote in sorted(self._remotes.values(), key=lambda remote: remote.key):
+            stats = remote.received.stats() if remote.received else None
+            if stats is not None:
+                user_id, kind, name = remote.key
+                all_stats.append(
+                    capture.RemoteStreamStats(
+                        room_id=self._room_id,
+                        user_id=user_id,
+                        kind=kind,
+                        name=name,
+                        frames_received=stats.frames_received,
+                        width=stats.width,
+                        height=stats.height,
+                        longest_gap_us=stats.longest_gap_us,
+                    )
+                )
+        return all_stats
+
+    def close(self) -> None:
+        for remote in self._remotes.values():
+            remote.close()
+            remote.changed.set()
+        self._remotes.clear()
+
+    def _tell(self, remote: Remote, *, subscribed: bool) -> None:
+        remote.changed.set()
+        user_id, kind, name = remote.key
+        event = contract.SubscriptionChanged(
+            room_id=self._room_id,
+            user_id=user_id,
+            kind=kind,
+            name=name,
+            subscribed=subscribed,
+            failure=remote.failure.failure() if remote.failure else None,
+        )
+        self._events.emit(contract.EngineEvent(subscription_changed=event))
+
+    def _is_wanted(self, remote: Remote) -> bool:
+        default = self._auto_video if remote.is_video else self._auto_audio
+        return self._ordered.get(remote.key, default)
+
+    def _find(self, key: StreamKey) -> Remote | None:
+        return next((remote for remote in self._remotes.values() if remote.key == key), None)
+
+    def _unique(self, user_id: str, kind: types.StreamKind.ValueType, name: str) -> StreamKey:
+        # LiveKit lets a user publish several tracks of one source and name.
+        key, number = (user_id, kind, name), 1
+        while self._find(key) is not None:
+            number += 1
+            key = (user_id, kind, f"{name}~{number}")
+        return key

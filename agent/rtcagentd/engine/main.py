@@ -1,0 +1,115 @@
+"""rtcagent-engine: starts the parts of the engine in order and stops them in reverse. Only here is the order known."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import grpc
+from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
+
+from rtcagentd.engine import _native, logs, process
+from rtcagentd.engine.devices import Devices
+from rtcagentd.engine.events import Events
+from rtcagentd.engine.gate import Gate
+from rtcagentd.engine.livekit.engine import LiveKitEngine
+from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.server import EngineServer
+from rtcagentd.engine.sources import Sources
+from rtcagentd.engine.steps import Steps
+
+log = logging.getLogger(__name__)
+
+CLOSE_DEADLINE_S = 3.0
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a snapshot of the largest picture, as PNG
+
+
+def main() -> None:
+    """The entry point."""
+    arguments = _parse(sys.argv[1:])
+    logs.set_up(arguments.log_level)
+    asyncio.run(_run(arguments))
+    # Leave without the SDK's own clean-up at exit: everything is closed, and its threads may not end.
+    logging.shutdown()
+    os._exit(0)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="rtcagent-engine", description="The media process of rtcagentd, which starts it."
+    )
+    parser.add_argument("--socket", type=Path, required=True, help="unix socket to serve the daemon on")
+    parser.add_argument("--kind", choices=["livekit"], required=True)
+    parser.add_argument("--build-version", required=True, help="the daemon's; another build's daemon is refused")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
+    parser.add_argument("--media-folder", type=Path, action="append", default=[], help="files in it may be played")
+    return parser.parse_args(arguments)
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # before anything slow, so that none is lost
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    if missing := _native.missing_elements():
+        log.warning("these GStreamer elements are missing, some sources will not open: %s", ", ".join(missing))
+
+    events = Events(on_overflow=process.die)
+    gate = Gate()
+    media_events = MediaEvents()
+    devices = Devices(events)
+    sources = Sources(gate, media_events, events, devices.find, arguments.media_folder, process.die)
+    engine = LiveKitEngine(gate, sources, media_events, events, process.die)
+    steps = Steps()
+    orphan_watch = process.OrphanWatch()
+    closing: list[asyncio.Task[None]] = []
+
+    async def close_once() -> None:
+        """Close everything; frames stop first."""
+        if not closing:
+            process.end_within(CLOSE_DEADLINE_S)
+            closing.append(asyncio.create_task(close()))
+        await asyncio.shield(closing[0])
+
+    async def close() -> None:
+        gate.set([], [])
+        await asyncio.gather(engine.close(), sources.close_all(), devices.close())
+        await steps.cancel_all(timeout_s=1)
+        media_events.close()
+
+    server = grpc.aio.server(options=[("grpc.max_send_message_length", MAX_MESSAGE_BYTES)])
+    servicer = EngineServer(
+        arguments.build_version,
+        engine,
+        gate,
+        sources,
+        devices,
+        events,
+        steps,
+        orphan_watch,
+        close_once,
+        stopping.set,
+    )
+    contract_grpc.add_EngineServicer_to_server(servicer, server)
+    server.add_insecure_port(f"unix:{arguments.socket}")
+    devices.start()
+    await server.start()
+    log.info("serving on %s, %s", arguments.socket, engine.version)
+
+    orphaned = asyncio.create_task(orphan_watch.wait(), name="orphan watch")
+    stop_ordered = asyncio.create_task(stopping.wait(), name="stop")
+    await asyncio.wait([orphaned, stop_ordered], return_when=asyncio.FIRST_COMPLETED)
+    for task in (orphaned, stop_ordered):
+        task.cancel()
+    await close_once()
+    await server.stop(grace=0.3)  # long enough for the answer to Shutdown
+    with contextlib.suppress(FileNotFoundError):
+        arguments.socket.unlink()
+    log.info("closed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The engine as a process: what it uses, whether its daemon lives, and how it ends when nothing else helps."""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import NoReturn
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_TIMEOUT_S = 5.0
+# A daemon that never comes: it died while starting this process, or the machine is very slow.
+ATTACH_TIMEOUT_S = 30.0
+
+EXIT_BROKEN = 70  # a part did not close or lost its place; the daemon starts a new engine
+EXIT_STUCK = 71  # ordered to end, and did not in time
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def thread_count() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def die(message: str) -> NoReturn:
+    """End at once. What cannot be closed any other way is closed by the kernel."""
+    log.critical("the engine ends itself: %s", message)
+    sys.stderr.flush()
+    os._exit(EXIT_BROKEN)
+
+
+def end_within(seconds: float) -> None:
+    """End this process after so long, whatever its threads wait for then."""
+
+    def end() -> None:
+        sys.stderr.write(f"the engine did not close within {seconds:g} s and is ended\n")
+        sys.stderr.flush()
+        os._exit(EXIT_STUCK)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+class OrphanWatch:
+    """Notices that no Heartbeat comes any more."""
+
+    def __init__(self) -> None:
+        self._timeout_s = ATTACH_TIMEOUT_S
+        self._seen_at = time.monotonic()
+
+    def beat(self) -> None:
+        """The daemon has attached or given a sign of life."""
+        self._timeout_s = HEARTBEAT_TIMEOUT_S
+        self._seen_at = time.monotonic()
+
+    async def wait(self) -> None:
+        """Until the daemon has been silent for too long."""
+        while True:
+            await asyncio.sleep(max(0.0, self._seen_at + self._timeout_s - time.monotonic()))
+            # Where the loop itself was held up, Heartbeats have come and only wait to be read.
+            await asyncio.sleep(0.2)
+            if time.monotonic() - self._seen_at > self._timeout_s:
+                break
+        log.error("no Heartbeat for %g s: closing everything", self._timeout_s)

@@ -1,0 +1,242 @@
+"""The contract rtcagent.engine.v1 over gRPC: who may call, one step at a time for each object, translation."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, NoReturn, Protocol, TypeVar
+
+import grpc
+from rtcagent.engine.v1 import engine_pb2 as contract
+from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
+from rtcagent.v1 import capture_pb2 as capture
+
+from rtcagentd.engine import _native, process
+from rtcagentd.engine.devices import Devices
+from rtcagentd.engine.engine import Engine, EngineError
+from rtcagentd.engine.events import Events
+from rtcagentd.engine.gate import Gate
+from rtcagentd.engine.sources import Sources
+from rtcagentd.engine.steps import Steps
+
+log = logging.getLogger(__name__)
+
+# Of steps of a daemon that is gone; what takes longer is undone a little later.
+UNDO_DEADLINE_S = 3.0
+DEVICE_LIST_DEADLINE_S = 3.0
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_IMAGE_FORMAT = {capture.IMAGE_FORMAT_JPEG: "jpeg"}
+
+
+class _OfGeneration(Protocol):
+    @property
+    def generation(self) -> int: ...
+
+
+class EngineServer(contract_grpc.EngineServicer):
+    """Answers one daemon at a time: the one that attached last."""
+
+    def __init__(
+        self,
+        build_version: str,
+        engine: Engine,
+        gate: Gate,
+        sources: Sources,
+        devices: Devices,
+        events: Events,
+        steps: Steps,
+        orphan_watch: process.OrphanWatch,
+        close_all: Callable[[], Coroutine[Any, Any, None]],
+        on_shut_down: Callable[[], None],
+    ) -> None:
+        self._build_version = build_version
+        self._engine = engine
+        self._gate = gate
+        self._sources = sources
+        self._devices = devices
+        self._events = events
+        self._steps = steps
+        self._orphan_watch = orphan_watch
+        self._close_all = close_all
+        self._on_shut_down = on_shut_down
+        self._generation = 0
+        self._watched_generation = 0
+
+    async def Attach(self, request: contract.AttachRequest, context: Context) -> contract.AttachResponse:
+        if request.build_version != self._build_version:
+            message = f"this engine is of build {self._build_version}, not {request.build_version}: replace it"
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
+        if request.generation <= self._generation:
+            message = f"generation {request.generation} is not higher than {self._generation}"
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
+        self._generation = request.generation
+        self._orphan_watch.beat()
+        await self._steps.cancel_all(UNDO_DEADLINE_S)
+        await self._devices.wait_listed(DEVICE_LIST_DEADLINE_S)
+        if request.generation != self._generation:
+            await self._refuse(request, context)
+        log.info("attached by generation %d", request.generation)
+        # In one go, so that every change is either in the report or an event.
+        self._events.begin(request.generation)
+        return contract.AttachResponse(
+            kind=self._engine.kind,
+            version=self._engine.version,
+            capabilities=self._engine.capabilities(),
+            limits=self._engine.limits(),
+            report=contract.Report(
+                captures=self._sources.statuses(), rooms=self._engine.rooms(), devices=self._devices.all()
+            ),
+        )
+
+    async def WatchEvents(
+        self, request: contract.WatchEventsRequest, context: Context
+    ) -> AsyncIterator[contract.EngineEvent]:
+        await self._check(request, context)
+        if self._watched_generation == request.generation:
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION, "this generation's events are being watched already"
+            )
+        self._watched_generation = request.generation
+        async for event in self._events.watch(request.generation):
+            yield event
+        await self._refuse(request, context)
+
+    async def SetGate(self, request: contract.SetGateRequest, context: Context) -> contract.SetGateResponse:
+        await self._check(request, context)
+        self._gate.set(request.capture, [(send.room_id, send.source_id) for send in request.send])
+        await self._sources.apply_gate()
+        return contract.SetGateResponse()
+
+    async def Heartbeat(self, request: contract.HeartbeatRequest, context: Context) -> contract.HeartbeatResponse:
+        await self._check(request, context)
+        self._orphan_watch.beat()
+        return contract.HeartbeatResponse(rss_bytes=process.rss_bytes(), thread_count=process.thread_count())
+
+    async def OpenSource(self, request: contract.OpenSourceRequest, context: Context) -> contract.OpenSourceResponse:
+        try:
+            status = await self._step(
+                request, context, _source(request), lambda: self._sources.open(request.source_id, request.config)
+            )
+        except EngineError as error:
+            return contract.OpenSourceResponse(failure=_told("opening", request.source_id, error))
+        return contract.OpenSourceResponse(capture=status)
+
+    async def CloseSource(self, request: contract.CloseSourceRequest, context: Context) -> contract.CloseSourceResponse:
+        await self._step(request, context, _source(request), lambda: self._sources.close(request.source_id))
+        return contract.CloseSourceResponse()
+
+    async def Join(self, request: contract.JoinRequest, context: Context) -> contract.JoinResponse:
+        room_id = request.config.room_id
+        try:
+            status = await self._step(request, context, f"room {room_id}", lambda: self._engine.join(request.config))
+        except EngineError as error:
+            return contract.JoinResponse(failure=_told("joining", room_id, error))
+        return contract.JoinResponse(room=status)
+
+    async def Leave(self, request: contract.LeaveRequest, context: Context) -> contract.LeaveResponse:
+        room_id = request.room_id
+        await self._step(request, context, f"room {room_id}", lambda: self._engine.leave(room_id))
+        return contract.LeaveResponse()
+
+    async def Publish(self, request: contract.PublishRequest, context: Context) -> contract.PublishResponse:
+        try:
+            status = await self._step(request, context, _stream(request), lambda: self._engine.publish(request))
+        except EngineError as error:
+            return contract.PublishResponse(failure=_told("publishing", _stream(request), error))
+        return contract.PublishResponse(publication=status)
+
+    async def Unpublish(self, request: contract.UnpublishRequest, context: Context) -> contract.UnpublishResponse:
+        await self._step(
+            request, context, _stream(request), lambda: self._engine.unpublish(request.room_id, request.source_id)
+        )
+        return contract.UnpublishResponse()
+
+    async def SetMuted(self, request: contract.SetMutedRequest, context: Context) -> contract.SetMutedResponse:
+        async def step() -> None:
+            self._engine.set_muted(request.room_id, request.source_id, request.muted)
+
+        try:
+            await self._step(request, context, _stream(request), step)
+        except EngineError as error:
+            return contract.SetMutedResponse(failure=_told("muting", _stream(request), error))
+        return contract.SetMutedResponse()
+
+    async def SetSubscribed(
+        self, request: contract.SetSubscribedRequest, context: Context
+    ) -> contract.SetSubscribedResponse:
+        key = f"remote stream {request.room_id}/{request.user_id}/{request.kind}/{request.name}"
+        try:
+            await self._step(
+                request,
+                context,
+                key,
+                lambda: self._engine.set_subscribed(
+                    request.room_id, request.user_id, request.kind, request.name, request.subscribed
+                ),
+            )
+        except EngineError as error:
+            return contract.SetSubscribedResponse(failure=_told("subscribing", key, error))
+        return contract.SetSubscribedResponse()
+
+    async def TakeSnapshot(
+        self, request: contract.TakeSnapshotRequest, context: Context
+    ) -> contract.TakeSnapshotResponse:
+        await self._check(request, context)
+        image_format = _IMAGE_FORMAT.get(request.format, "png")
+        if request.WhichOneof("of") == "source_id":
+            snapshot = await self._sources.snapshot(request.source_id, image_format)
+        else:
+            snapshot = await self._engine.remote_snapshot(request.remote_stream, image_format)
+        if not isinstance(snapshot, _native.Snapshot):
+            return contract.TakeSnapshotResponse(missing=snapshot)
+        response = contract.TakeSnapshotResponse(image=snapshot.image, width=snapshot.width, height=snapshot.height)
+        response.captured_at.FromMicroseconds(snapshot.captured_at_us)
+        return response
+
+    async def GetMediaStats(
+        self, request: contract.GetMediaStatsRequest, context: Context
+    ) -> contract.GetMediaStatsResponse:
+        await self._check(request, context)
+        return contract.GetMediaStatsResponse(
+            stats=capture.GetCaptureStatsResponse(
+                sources=self._sources.stats(),
+                publications=self._engine.publication_stats(),
+                remote_streams=self._engine.remote_stats(),
+            )
+        )
+
+    async def Shutdown(self, request: contract.ShutdownRequest, context: Context) -> contract.ShutdownResponse:
+        await self._check(request, context)
+        log.info("shutting down as ordered")
+        await self._close_all()
+        self._on_shut_down()
+        return contract.ShutdownResponse()
+
+    async def _step(
+        self, request: _OfGeneration, context: Context, key: str, step: Callable[[], Coroutine[Any, Any, T]]
+    ) -> T:
+        await self._check(request, context)
+        return await self._steps.run(key, step)
+
+    async def _check(self, request: _OfGeneration, context: Context) -> None:
+        if not self._generation or request.generation != self._generation:
+            await self._refuse(request, context)
+
+    async def _refuse(self, request: _OfGeneration, context: Context) -> NoReturn:
+        message = f"generation {request.generation} is not attached; {self._generation or 'none'} is"
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
+        raise AssertionError("abort raises")
+
+
+def _source(request: contract.OpenSourceRequest | contract.CloseSourceRequest) -> str:
+    return f"source {request.source_id}"
+
+
+def _stream(request: contract.PublishRequest | contract.UnpublishRequest | contract.SetMutedRequest) -> str:
+    return f"stream {request.room_id}/{request.source_id}"
+
+
+def _told(what: str, of: str, error: EngineError) -> contract.Failure:
+    log.warning("%s %s failed: %s", what, of, error.message)
+    return error.failure()

@@ -1,0 +1,221 @@
+"""All open sources by source_id, and the sinks of publications that take their frames, open or not."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rtcagent.engine.v1 import engine_pb2 as contract
+from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import state_pb2 as state
+from rtcagent.v1 import types_pb2 as types
+
+from rtcagentd.engine import _native
+from rtcagentd.engine.capture_settings import FindDevice, Plan, plan
+from rtcagentd.engine.engine import EngineError
+from rtcagentd.engine.events import Events
+from rtcagentd.engine.gate import Gate
+from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.source import Source
+
+log = logging.getLogger(__name__)
+
+FIRST_FRAME_DEADLINE_S = 10.0
+NO_FRAME_S = 5.0
+# How long the gate waits for inputs that are no device of this machine: their frames stop at once.
+_GATE_WAIT_S = 0.05
+
+
+class Sources:
+    """Opened and closed on the event loop, with at most one call at a time for each source."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        media_events: MediaEvents,
+        events: Events,
+        find_device: FindDevice,
+        media_folders: Sequence[Path],
+        die: Callable[[str], None],
+    ) -> None:
+        self._gate = gate
+        self._media_events = media_events
+        self._events = events
+        self._find_device = find_device
+        self._media_folders = media_folders
+        self._die = die
+        self._sources: dict[str, Source] = {}
+        self._sinks: defaultdict[str, list[_native.FrameSink]] = defaultdict(list)
+        self._stops: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+
+    async def open(self, source_id: str, config: types.CaptureConfig) -> state.CaptureStatus:
+        """Capture the source with this configuration. When that fails, the source is closed."""
+        if not self._gate.may_capture(source_id):
+            raise _gate_error(source_id)
+        current = self._sources.get(source_id)
+        if current and current.is_capturing and current.config == config:
+            return current.status()
+        try:
+            the_plan = plan(config, self._find_device, self._media_folders)
+        except EngineError:
+            await self.close(source_id)
+            raise
+        await self.close(source_id)
+        if self._stops:  # of this source or another one: it may hold the device that is opened next
+            await asyncio.wait(self._stops)
+        if not self._gate.may_capture(source_id):
+            raise _gate_error(source_id)
+        source = self._make(source_id, config, the_plan)
+        try:
+            await source.start(FIRST_FRAME_DEADLINE_S)
+        except BaseException as error:
+            self._forget(source)
+            reason = (
+                error
+                if isinstance(error, EngineError)
+                else EngineError(types.REASON_ORDERED, "was not wanted any more")
+            )
+            await asyncio.wait([self._stop(source, reason)])
+            raise
+        if self._watch is None:
+            self._watch = asyncio.create_task(self._watch_progress(), name="frame progress")
+        size = source.format
+        log.info("source %s captures %s, %dx%d", source_id, the_plan.input_words, size.width, size.height)
+        return source.status()
+
+    async def close(self, source_id: str) -> None:
+        """Stop capturing the source. Its sinks stay, and take the frames of the next capture."""
+        source = self._sources.get(source_id)
+        if source is None:
+            return
+        self._forget(source)
+        await asyncio.wait([self._stop(source, EngineError(types.REASON_ORDERED, f"{source_id} was closed"))])
+        log.info("source %s is closed", source_id)
+
+    async def apply_gate(self) -> None:
+        """Close what the gate does not allow. Devices are closed when this returns."""
+        devices: list[asyncio.Task[None]] = []
+        others: list[asyncio.Task[None]] = []
+        for source in list(self._sources.values()):
+            if self._gate.may_capture(source.source_id):
+                continue
+            self._forget(source)
+            (devices if source.plan.device_id else others).append(self._stop(source, _gate_error(source.source_id)))
+            log.info("the gate closed source %s", source.source_id)
+        if devices:
+            await asyncio.wait(devices)
+        if others:
+            await asyncio.wait(others, timeout=_GATE_WAIT_S)
+
+    def attach(self, source_id: str, sink: _native.FrameSink) -> None:
+        """Give the source's frames to `sink`, now and whenever it is captured."""
+        self._sinks[source_id].append(sink)
+        if source := self._sources.get(source_id):
+            source.attach(sink)
+
+    def detach(self, source_id: str, sink: _native.FrameSink) -> None:
+        """No frame goes to `sink` after this."""
+        sinks = self._sinks.get(source_id, [])
+        if sink in sinks:
+            sinks.remove(sink)
+            if not sinks:
+                del self._sinks[source_id]
+        if source := self._sources.get(source_id):
+            source.detach(sink)
+
+    def format_of(self, source_id: str) -> types.VideoFormat | None:
+        """The format of its frames; None when it is not captured."""
+        source = self._sources.get(source_id)
+        return source.format if source and source.is_capturing else None
+
+    async def snapshot(
+        self, source_id: str, image_format: str
+    ) -> "_native.Snapshot | contract.TakeSnapshotResponse.Missing.ValueType":
+        source = self._sources.get(source_id)
+        if source is None:
+            return contract.TakeSnapshotResponse.MISSING_NOT_CAPTURED
+        return await source.snapshot(image_format) or contract.TakeSnapshotResponse.MISSING_NO_FRAME
+
+    def statuses(self) -> list[state.CaptureStatus]:
+        return [source.status() for _, source in sorted(self._sources.items()) if source.is_capturing]
+
+    def stats(self) -> list[capture.SourceStats]:
+        return [source.stats() for _, source in sorted(self._sources.items()) if source.is_capturing]
+
+    async def close_all(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+            self._watch = None
+        for source in list(self._sources.values()):
+            self._forget(source)
+            self._stop(source, EngineError(types.REASON_ORDERED, "the engine closes"))
+        if self._stops:
+            await asyncio.wait(self._stops)
+
+    def _make(self, source_id: str, config: types.CaptureConfig, the_plan: Plan) -> Source:
+        try:
+            source = Source(
+                source_id,
+                config,
+                the_plan,
+                self._media_events,
+                self._on_end,
+                self._on_format,
+            )
+        except _native.NativeError as error:
+            raise EngineError.from_native(*error.args) from error
+        for sink in self._sinks.get(source_id, []):
+            source.attach(sink)
+        self._sources[source_id] = source
+        return source
+
+    def _forget(self, source: Source) -> None:
+        """From here on its frames reach nobody."""
+        if self._sources.get(source.source_id) is source:
+            del self._sources[source.source_id]
+        for sink in self._sinks.get(source.source_id, []):
+            source.detach(sink)
+
+    def _stop(self, source: Source, error: EngineError) -> "asyncio.Task[None]":
+        task = source.stop(error)
+        if task not in self._stops:
+            self._stops.add(task)
+            task.add_done_callback(self._on_stopped)
+        return task
+
+    def _on_stopped(self, task: "asyncio.Task[None]") -> None:
+        self._stops.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._die(f"{task.get_name()} failed: {task.exception()!r}")  # the device would stay open for ever
+
+    def _on_end(self, source: Source, error: EngineError) -> None:
+        if self._sources.get(source.source_id) is not source:
+            return
+        self._forget(source)
+        self._stop(source, error)
+        log.warning("source %s ended: %s", source.source_id, error.message)
+        event = contract.SourceEnded(source_id=source.source_id, failure=error.failure())
+        self._events.emit(contract.EngineEvent(source_ended=event))
+
+    def _on_format(self, source: Source) -> None:
+        event = contract.SourceFormatChanged(source_id=source.source_id, format=source.format)
+        self._events.emit(contract.EngineEvent(source_format_changed=event))
+
+    async def _watch_progress(self) -> None:
+        # Some inputs (network cameras above all) stop sending without an error.
+        while True:
+            await asyncio.sleep(1)
+            now = time.monotonic()
+            for source in list(self._sources.values()):
+                if source.is_capturing and source.check_progress(now) >= NO_FRAME_S:
+                    self._on_end(source, EngineError(types.REASON_CAPTURE_FAILED, f"no frame for {NO_FRAME_S:g} s"))
+
+
+def _gate_error(source_id: str) -> EngineError:
+    return EngineError(types.REASON_ORDERED, f"the gate does not allow capturing {source_id}")
