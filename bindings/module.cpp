@@ -1,2 +1,199 @@
+// The Python objects of rtcagentd.engine._native; what they do is elsewhere. No media thread calls Python.
 #include <pybind11/pybind11.h>
-PYBIND11_MODULE(_native, m) { m.doc() = "native media"; }
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "livekit/ffi.h"
+#include "livekit/frame_sink.h"
+#include "livekit/received_frames.h"
+#include "media/camera_choice.h"
+#include "media/camera_identity.h"
+#include "media/cameras.h"
+#include "media/capture.h"
+#include "media/event_queue.h"
+#include "media/gstreamer.h"
+#include "media/native_error.h"
+
+namespace py = pybind11;
+using namespace rtcagent;
+
+namespace {
+
+using NoGil = py::call_guard<py::gil_scoped_release>;
+
+// Closing a source joins its streaming threads, and LiveKit may make those wait for a thread that wants the GIL: who
+// drops a capture, the garbage collector included, must not hold it meanwhile.
+struct DeleteWithoutGil {
+    void operator()(Capture* capture) const {
+        const py::gil_scoped_release nogil;
+        delete capture;
+    }
+};
+
+// The process-wide taker of frames, held by reference: dropping the Python object changes nothing.
+struct ReceivedFramesHandle {
+    ReceivedFrames& frames;
+};
+
+void bind_errors(py::module_& m) {
+    static py::handle native_error = py::exception<NativeError>(m, "NativeError").release();
+    py::register_exception_translator([](std::exception_ptr thrown) {
+        try {
+            if (thrown) std::rethrow_exception(thrown);
+        } catch (const NativeError& error) {
+            py::set_error(native_error, py::make_tuple(error.reason(), error.what()));
+        }
+    });
+}
+
+void bind_cameras(py::module_& m) {
+    py::class_<CameraFormat>(m, "CameraFormat")
+        .def(py::init<>())
+        .def_readwrite("pixel_format", &CameraFormat::pixel_format)
+        .def_readwrite("fourcc", &CameraFormat::fourcc)
+        .def_readwrite("width", &CameraFormat::width)
+        .def_readwrite("height", &CameraFormat::height)
+        .def_readwrite("fps", &CameraFormat::fps);
+    py::class_<Camera>(m, "Camera")
+        .def_readonly("device_id", &Camera::device_id)
+        .def_readonly("name", &Camera::name)
+        .def_readonly("path", &Camera::path)
+        .def_readonly("usb_port", &Camera::usb_port)
+        .def_readonly("serial", &Camera::serial)
+        .def_readonly("driver", &Camera::driver)
+        .def_readonly("formats", &Camera::formats);
+    m.def("list_cameras", &list_cameras, NoGil());
+    py::class_<CameraIdentity>(m, "CameraIdentity")
+        .def_readonly("device_id", &CameraIdentity::device_id)
+        .def_readonly("name", &CameraIdentity::name)
+        .def_readonly("usb_port", &CameraIdentity::usb_port)
+        .def_readonly("serial", &CameraIdentity::serial)
+        .def_readonly("driver", &CameraIdentity::driver);
+    m.def("identify_camera", &identify_camera, py::arg("sysfs_root"), py::arg("node"), py::arg("bus_info"), NoGil());
+    py::class_<CameraChoice>(m, "CameraChoice")
+        .def_readonly("pixel_format", &CameraChoice::pixel_format)
+        .def_readonly("width", &CameraChoice::width)
+        .def_readonly("height", &CameraChoice::height)
+        .def_readonly("fps", &CameraChoice::fps);
+    m.def("choose_camera_format", &choose, py::arg("formats"), py::arg("settings"));
+}
+
+void bind_events(py::module_& m) {
+    py::class_<Event>(m, "Event")
+        .def_readonly("key", &Event::key)
+        .def_readonly("kind", &Event::kind)
+        .def_readonly("width", &Event::width)
+        .def_readonly("height", &Event::height)
+        .def_readonly("fps", &Event::fps)
+        .def_readonly("reason", &Event::reason)
+        .def_readonly("message", &Event::message);
+    py::class_<EventQueue, std::shared_ptr<EventQueue>>(m, "EventQueue")
+        .def(py::init<>())
+        .def_property_readonly("fd", &EventQueue::fd)
+        .def("drain", &EventQueue::drain, NoGil());
+}
+
+void bind_settings(py::module_& m) {
+    py::class_<CaptureSettings>(m, "CaptureSettings")
+        .def(py::init<>())
+        .def_readwrite("device_path", &CaptureSettings::device_path)
+        .def_readwrite("pixel_format", &CaptureSettings::pixel_format)
+        .def_readwrite("device_width", &CaptureSettings::device_width)
+        .def_readwrite("device_height", &CaptureSettings::device_height)
+        .def_readwrite("device_fps", &CaptureSettings::device_fps)
+        .def_readwrite("rtsp_url", &CaptureSettings::rtsp_url)
+        .def_readwrite("rtsp_latency_ms", &CaptureSettings::rtsp_latency_ms)
+        .def_readwrite("file_path", &CaptureSettings::file_path)
+        .def_readwrite("loop", &CaptureSettings::loop)
+        .def_readwrite("pattern", &CaptureSettings::pattern)
+        .def_readwrite("width", &CaptureSettings::width)
+        .def_readwrite("height", &CaptureSettings::height)
+        .def_readwrite("fps", &CaptureSettings::fps)
+        .def_readwrite("rotation", &CaptureSettings::rotation)
+        .def_readwrite("mirror", &CaptureSettings::mirror);
+}
+
+void bind_capture(py::module_& m) {
+    py::class_<CaptureStats>(m, "CaptureStats")
+        .def_readonly("frames_captured", &CaptureStats::frames_captured)
+        .def_readonly("frames_dropped", &CaptureStats::frames_dropped)
+        .def_readonly("longest_gap_us", &CaptureStats::longest_gap_us)
+        .def_readonly("fps", &CaptureStats::fps)
+        .def_readonly("width", &CaptureStats::width)
+        .def_readonly("height", &CaptureStats::height);
+    py::class_<Snapshot>(m, "Snapshot")
+        .def_property_readonly("image", [](const Snapshot& s) { return py::bytes(s.image); })
+        .def_readonly("width", &Snapshot::width)
+        .def_readonly("height", &Snapshot::height)
+        .def_readonly("captured_at_us", &Snapshot::captured_at_us);
+    py::class_<Capture, std::unique_ptr<Capture, DeleteWithoutGil>>(m, "Capture")
+        .def(py::init<std::string, CaptureSettings, std::shared_ptr<EventQueue>>(), py::arg("key"), py::arg("settings"),
+             py::arg("events").none(false))
+        .def("start", &Capture::start, NoGil())
+        .def("stop", &Capture::stop, NoGil())
+        .def(
+            "attach", [](Capture& self, std::shared_ptr<FrameSink> sink) { self.attach(std::move(sink)); },
+            py::arg("sink").none(false), NoGil())
+        .def(
+            "detach", [](Capture& self, const std::shared_ptr<FrameSink>& sink) { self.detach(sink); },
+            py::arg("sink").none(false), NoGil())
+        .def("stats", &Capture::stats, NoGil())
+        .def("snapshot", &Capture::snapshot, py::arg("image_format"), NoGil());
+}
+
+void bind_livekit(py::module_& m) {
+    py::class_<Ffi, std::shared_ptr<Ffi>>(m, "Ffi").def(py::init<std::uintptr_t, std::uintptr_t>(),
+                                                        py::arg("request_address"), py::arg("drop_handle_address"));
+    py::class_<FrameSinkStats>(m, "FrameSinkStats")
+        .def_readonly("frames_pushed", &FrameSinkStats::frames_pushed)
+        .def_readonly("frames_gated", &FrameSinkStats::frames_gated)
+        .def_readonly("longest_gap_us", &FrameSinkStats::longest_gap_us);
+    py::class_<FrameSink, std::shared_ptr<FrameSink>>(m, "FrameSink")
+        .def(py::init<std::string, std::shared_ptr<Ffi>, Ffi::Handle, std::shared_ptr<EventQueue>>(), py::arg("key"),
+             py::arg("ffi").none(false), py::arg("source_handle"), py::arg("events").none(false))
+        .def("set_open", &FrameSink::set_open, py::arg("is_open"), NoGil())
+        .def("stats", &FrameSink::stats, NoGil());
+    py::class_<ReceivedStats>(m, "ReceivedStats")
+        .def_readonly("frames_received", &ReceivedStats::frames_received)
+        .def_readonly("width", &ReceivedStats::width)
+        .def_readonly("height", &ReceivedStats::height)
+        .def_readonly("longest_gap_us", &ReceivedStats::longest_gap_us);
+    py::class_<ReceivedFramesHandle>(m, "ReceivedFrames")
+        .def(py::init([](const Ffi& ffi, std::uintptr_t python) {
+                 return std::make_unique<ReceivedFramesHandle>(
+                     ReceivedFramesHandle{ReceivedFrames::instance(ffi, python)});
+             }),
+             py::arg("ffi"), py::arg("python_callback_address"))
+        .def_property_readonly("callback_address",
+                               [](const ReceivedFramesHandle&) { return ReceivedFrames::callback_address(); })
+        .def(
+            "watch", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { self.frames.watch(stream); },
+            py::arg("stream_handle"), NoGil())
+        .def(
+            "unwatch", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { self.frames.unwatch(stream); },
+            py::arg("stream_handle"), NoGil())
+        .def(
+            "stats", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { return self.frames.stats(stream); },
+            py::arg("stream_handle"), NoGil())
+        .def(
+            "snapshot",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, const std::string& image_format) {
+                return self.frames.snapshot(stream, image_format);
+            },
+            py::arg("stream_handle"), py::arg("image_format"), NoGil());
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_native, m) {
+    m.doc() = "Native media: capture graphs (GStreamer) and the frame path into and out of LiveKit's FFI.";
+    bind_errors(m);
+    m.def("gstreamer_version", &gstreamer_version, NoGil());
+    m.def("missing_elements", &missing_elements, NoGil());
+    bind_cameras(m);
+    bind_events(m);
+    bind_settings(m);
+    bind_livekit(m);
+    bind_capture(m);
+}

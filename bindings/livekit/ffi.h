@@ -1,0 +1,44 @@
+// The entry points of the loaded liblivekit_ffi.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+
+namespace rtcagent {
+
+// Any thread. The library stays loaded as long as the process runs.
+class Ffi {
+  public:
+    using Handle = std::uint64_t;
+    static constexpr Handle kInvalidHandle = 0;
+
+    Ffi(std::uintptr_t request_address, std::uintptr_t drop_handle_address)
+        : request_(reinterpret_cast<Request>(request_address)),
+          drop_handle_(reinterpret_cast<DropHandle>(drop_handle_address)) {
+        if (request_ == nullptr || drop_handle_ == nullptr) throw std::invalid_argument("an address of the FFI is 0");
+    }
+
+    // The answer is of no interest beyond being one: it is given back at once. False when LiveKit refused the request.
+    bool request(const std::uint8_t* data, std::size_t size) const {
+        const std::uint8_t* answer = nullptr;
+        std::size_t answer_size = 0;
+        const Handle handle = request_(data, size, &answer, &answer_size);
+        if (handle == kInvalidHandle) return false;
+        drop_handle_(handle);
+        return true;
+    }
+
+    void drop(Handle handle) const { drop_handle_(handle); }
+
+    bool operator==(const Ffi&) const = default;
+
+  private:
+    using Request = Handle (*)(const std::uint8_t*, std::size_t, const std::uint8_t**, std::size_t*);
+    using DropHandle = bool (*)(Handle);
+
+    Request request_;
+    DropHandle drop_handle_;
+};
+
+}  // namespace rtcagent

@@ -1,0 +1,70 @@
+// Takes the frames of remote video out of the FFI's events, before Python sees them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "ffi_frames.pb.h"
+#include "livekit/ffi.h"
+#include "media/frame_clock.h"
+#include "media/snapshot.h"
+
+namespace rtcagent {
+
+struct ReceivedStats {
+    std::int64_t frames_received = 0;
+    int width = 0;
+    int height = 0;
+    std::int64_t longest_gap_us = 0;
+};
+
+// There is one for the process, as the FFI has one callback, and it is never freed: LiveKit's threads may call it until
+// the process ends. Video events never wait for the GIL; all other events go to the Python callback, which takes it by
+// itself.
+class ReceivedFrames {
+  public:
+    // NativeError INTERNAL when it was made before with other addresses.
+    static ReceivedFrames& instance(const Ffi& ffi, std::uintptr_t python_callback_address);
+
+    static std::uintptr_t callback_address();
+    void watch(Ffi::Handle stream);
+    void unwatch(Ffi::Handle stream);
+    std::optional<ReceivedStats> stats(Ffi::Handle stream) const;
+    std::optional<Snapshot> snapshot(Ffi::Handle stream, const std::string& image_format) const;
+
+  private:
+    using Callback = void (*)(const std::uint8_t*, std::size_t);
+
+    // The newest frame of a stream, given back to LiveKit when the last who looks at it is done.
+    struct Frame {
+        Frame(const Ffi& ffi, livekit_ffi::VideoFrameReceived message) : ffi_(ffi), message_(std::move(message)) {}
+        ~Frame() { ffi_.drop(message_.buffer().handle().id()); }
+        Frame(const Frame&) = delete;
+        Frame& operator=(const Frame&) = delete;
+
+        const Ffi ffi_;
+        const livekit_ffi::VideoFrameReceived message_;
+        const std::int64_t at_us_ = wall_us();
+    };
+    struct Stream {
+        FrameClock frames;
+        std::shared_ptr<const Frame> newest;
+    };
+
+    ReceivedFrames(const Ffi& ffi, Callback python) : ffi_(ffi), python_(python) {}
+    static void on_event(const std::uint8_t* data, std::size_t size);
+    void take(const std::uint8_t* data, std::size_t size);
+
+    static ReceivedFrames* instance_;
+    const Ffi ffi_;
+    const Callback python_;
+    mutable std::mutex mutex_;  // held for moments only, never while a buffer is given back or a picture encoded
+    std::unordered_map<Ffi::Handle, Stream> streams_;
+};
+
+}  // namespace rtcagent

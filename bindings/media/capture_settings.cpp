@@ -1,0 +1,32 @@
+#include "media/capture_settings.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+namespace rtcagent {
+
+void check(const CaptureSettings& s) {
+    const std::array inputs = {&s.device_path, &s.rtsp_url, &s.file_path, &s.pattern};
+    if (std::count_if(inputs.begin(), inputs.end(), [](const auto* text) { return !text->empty(); }) != 1) {
+        throw std::invalid_argument("exactly one of device_path, rtsp_url, file_path and pattern must be set");
+    }
+    const std::array patterns = {"bars_and_clock", "bars", "ball", "noise"};
+    if (!s.pattern.empty() && std::find(patterns.begin(), patterns.end(), s.pattern) == patterns.end()) {
+        throw std::invalid_argument("pattern: unknown name '" + s.pattern + "'");
+    }
+    if (s.rotation % 90 != 0 || s.rotation < 0 || s.rotation > 270) {
+        throw std::invalid_argument("rotation: must be 0, 90, 180 or 270");
+    }
+    for (const int size : {s.width, s.height, s.device_width, s.device_height}) {
+        if (size < 0 || size > 16384) throw std::invalid_argument("width and height: must be 0 to 16384");
+    }
+    for (const double fps : {s.fps, s.device_fps}) {
+        if (!(fps >= 0 && fps <= 1000)) throw std::invalid_argument("fps: must be 0 to 1000");
+    }
+    if (s.rtsp_latency_ms < 0 || s.rtsp_latency_ms > 60'000) {
+        throw std::invalid_argument("rtsp_latency_ms: must be 0 to 60000");
+    }
+}
+
+}  // namespace rtcagent

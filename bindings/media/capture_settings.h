@@ -1,0 +1,35 @@
+// What is captured and how its picture is turned, in plain fields.
+#pragma once
+
+#include <string>
+
+namespace rtcagent {
+
+// Exactly one of device_path, rtsp_url, file_path and pattern is set. 0 and "" mean: chosen by us.
+struct CaptureSettings {
+    std::string device_path;
+    std::string pixel_format;
+    int device_width = 0;
+    int device_height = 0;
+    double device_fps = 0;
+    std::string rtsp_url;
+    int rtsp_latency_ms = 0;
+    std::string file_path;
+    bool loop = false;
+    std::string pattern;
+    int width = 0;
+    int height = 0;
+    double fps = 0;
+    int rotation = 0;
+    bool mirror = false;
+
+    bool turned_sideways() const { return rotation == 90 || rotation == 270; }
+    // The size before rotation that gives the asked output.
+    int width_before_turn() const { return turned_sideways() ? height : width; }
+    int height_before_turn() const { return turned_sideways() ? width : height; }
+};
+
+// std::invalid_argument names the field that is wrong.
+void check(const CaptureSettings& settings);
+
+}  // namespace rtcagent
