@@ -1,6 +1,6 @@
 """Renews the locks beside this file: `pip install uv`, then `python requirements/renew.py [--upgrade]`.
 
-run.txt holds what both pyproject.toml ask for; the others come from the .in file of their name. All agree on the versions of run.txt.
+run.txt holds what both pyproject.toml ask for, the others what the .in file of their name does.
 Every line carries its hashes, and no lock names an index: pip takes the one that the machine is configured with.
 """
 
@@ -23,7 +23,7 @@ def project_requirements() -> str:
 
 
 def lock(name: str, wanted: str, *options: str) -> None:
-    """Write `name`.txt; versions in the file as it is are kept where they still fit, unless --upgrade is among the options."""
+    """Write `name`.txt; versions that still fit are kept, unless --upgrade is among the options."""
     command = ["uv", "pip", "compile", "-", "--python-version", "3.11", "--generate-hashes", "--quiet", "--no-annotate"]
     command += ["--custom-compile-command", "python requirements/renew.py", "--output-file", f"requirements/{name}.txt"]
     subprocess.run([*command, *options], input=wanted, text=True, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
