@@ -113,6 +113,8 @@ async def obey(publisher: BarePublisher, order: dict[str, Any]) -> None:
             await publisher.join(order["url"], order["token"])
         case "publish":
             await publisher.publish()
+        case "close":
+            await publisher.close()
         case other:
             raise ValueError(f"no such order: {other!r}")
 

@@ -32,9 +32,7 @@ class RoomServer:
         self._log: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
         # The server takes UDP and TCP ports apart from each other, so that three that are free are all it needs.
-        self.port, self.tcp_port, self._udp_port = free_ports(
-            socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM
-        )
+        self.port, self.tcp_port, self._udp_port = free_ports(socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
 
     @property
     def url(self) -> str:
