@@ -1,6 +1,5 @@
 """The test machine, booted once for all tests of this folder."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vm.machine import Machine, build_image, missing_tools
+from tests.vm.machine import Machine, build_image, may_build, missing_tools
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +16,8 @@ def machine() -> Iterator[Machine]:
     missing = missing_tools()
     if missing:
         pytest.skip(f"the test machine needs {', '.join(missing)}: install the packages of deploy/packages.txt")
-    if os.geteuid() != 0:
-        pytest.skip("building the test machine's disk needs root")
+    if not may_build():
+        pytest.skip("building the test machine's disk needs root, or sudo without a password")
     build_image()
     run_dir = Path(tempfile.mkdtemp(prefix="rtcagent-vm-"))  # a short path: it holds a unix socket
     machine = Machine(run_dir)

@@ -17,17 +17,34 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 IMAGE = REPOSITORY / "build" / "vm"
 
+AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 BOOT_TIMEOUT_S = 180
 BUILD_TIMEOUT_S = 1200
 
 
 def build_image() -> None:
     """Make the machine's kernel and disk, or keep those that are up to date."""
-    subprocess.run([str(HERE / "make-image.sh"), str(IMAGE)], check=True, timeout=BUILD_TIMEOUT_S)
+    command = [*AS_ROOT, str(HERE / "make-image.sh"), str(IMAGE)]
+    subprocess.run(command, check=True, timeout=BUILD_TIMEOUT_S)
+
+
+def may_build() -> bool:
+    """Whether this user is root, or becomes it without a password."""
+    return subprocess.run([*AS_ROOT, "true"], capture_output=True, check=False).returncode == 0
 
 
 def missing_tools() -> list[str]:
-    tools = ("qemu-system-x86_64", "mmdebstrap", "cpio", "mke2fs", "depmod", "ssh", "ssh-keygen", "setpriv")
+    tools = (
+        *AS_ROOT[:1],
+        "qemu-system-x86_64",
+        "mmdebstrap",
+        "cpio",
+        "mke2fs",
+        "depmod",
+        "ssh",
+        "ssh-keygen",
+        "setpriv",
+    )
     return [tool for tool in tools if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
 
 

@@ -13,11 +13,11 @@ mkdir -p "$1"; dir=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
 
 packages=(
-  systemd systemd-sysv udev kmod dbus openssh-server iproute2 procps python3 v4l-utils
-  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav
-  libprotobuf32 libprotobuf-lite32 libsystemd0
+  systemd systemd-sysv udev kmod dbus openssh-server iproute2 procps python3 v4l-utils gstreamer1.0-tools
+  libprotobuf32 libprotobuf-lite32  # what libprotobuf-dev brings where the native module is built
+  $(awk '$1 == "run" {print $2}' "$here/../../deploy/packages.txt")
 )
-stamp=$(sha256sum <"$0" | cut -c1-16)
+stamp=$(cat "$0" <(printf '%s\n' "${packages[@]}") | sha256sum | cut -c1-16)
 exec 9>"$dir/lock"; flock -w 1200 9  # one build at a time in one folder
 [ "$(cat "$dir/stamp" 2>/dev/null)" != "$stamp" ] || exit 0
 rm -f "$dir/stamp"
@@ -46,8 +46,8 @@ apt-get indextargets --format 'deb [signed-by=/usr/share/keyrings/debian-archive
 [ -s "$work/sources.list" ] || { echo "make-image: no Debian apt source is configured on this machine" >&2; exit 1; }
 apt-config dump Acquire >"$work/apt.conf"  # proxies, certificates and the like
 say "root file system (half a minute to two minutes)"
-list=$(IFS=,; echo "${packages[*]}")
-mmdebstrap --mode=root --variant=apt --quiet --include="$list" --aptopt="$work/apt.conf" \
+include=$(IFS=,; echo "${packages[*]}")
+mmdebstrap --mode=root --variant=apt --quiet --include="$include" --aptopt="$work/apt.conf" \
   --aptopt='Apt::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   bookworm "$work/root" "$work/sources.list" >"$dir/mmdebstrap.log" 2>&1 || { tail -20 "$dir/mmdebstrap.log" >&2; exit 1; }
@@ -120,4 +120,5 @@ say "disk of $size MiB"
 rm -f "$dir/root.img"; truncate -s "${size}M" "$dir/root.img"
 mke2fs -q -F -t ext4 -O ^has_journal -m 0 -d "$root" "$dir/root.img"
 echo "$stamp" >"$dir/stamp"
+[ -z "${SUDO_UID:-}" ] || chown -R "$SUDO_UID:${SUDO_GID:-}" "$dir"  # whoever asked for it through sudo is to use it
 say "done: $(du -sm "$dir/root.img" | cut -f1) MiB in $dir"

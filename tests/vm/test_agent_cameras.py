@@ -1,0 +1,272 @@
+"""The whole agent in the test machine, with real camera drivers: found, published, unplugged, plugged in again.
+
+The controller, the room server and the listener run outside, at full speed; ssh carries the control socket and the
+media (over TCP) in and out.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import grpc.aio
+import numpy as np
+import pytest
+import pytest_asyncio
+from rtcagent.v1 import devices_pb2 as dv
+from rtcagent.v1 import event_pb2 as ev
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
+
+from tests.parts.controller import Controller, error_reason, kind_and_reason, watching
+from tests.parts.listener import Listener, Picture
+from tests.parts.room_server import RoomServer
+from tests.parts.waiting import until
+from tests.vm.cameras import native, usb_camera
+from tests.vm.machine import GuestProcess, Machine
+
+pytestmark = pytest.mark.timeout(240, func_only=True)
+
+T = TypeVar("T")
+
+ROOM = "lobby"
+AGENT = "agent"
+SERIAL = "CAM0001"
+SLOW_MS = 60_000  # the processor is emulated
+PATIENT = ty.OrderOptions(wait_ms=20_000)
+RUNTIME_DIR = "/run/rtcagent"
+CONFIGURATION = f"""
+name = "{AGENT}"
+state_dir = "/var/lib/rtcagent"
+runtime_dir = "{RUNTIME_DIR}"
+log_level = "debug"
+[engine]
+start_timeout_ms = 90000
+heartbeat_timeout_ms = 30000
+[retry]
+first_ms = 200
+max_ms = 1000
+"""
+
+
+@contextlib.asynccontextmanager
+async def in_thread(manager: contextlib.AbstractContextManager[T]) -> AsyncIterator[T]:
+    """`manager`, entered and left without holding up the event loop."""
+    value = await asyncio.to_thread(manager.__enter__)
+    try:
+        yield value
+    finally:
+        await asyncio.to_thread(manager.__exit__, None, None, None)
+
+
+@pytest.fixture(scope="module")
+def agent(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestProcess]:
+    """rtcagentd in the machine."""
+    machine.write("/root/rtcagent.toml", CONFIGURATION)
+    program = str(Path(sys.executable).with_name("rtcagentd"))
+    log = tmp_path_factory.mktemp("agent") / "rtcagentd.log"
+    command = ("sh", "-c", 'exec "$@" >&2', "sh", program, "--config", "/root/rtcagent.toml")
+    with machine.process(*command, log=log) as daemon:
+        yield daemon
+
+
+@pytest_asyncio.fixture
+async def control(
+    machine: Machine, agent: GuestProcess, shown_logs: dict[str, Callable[[], str]]
+) -> AsyncIterator[Controller]:
+    """A controller of the agent, whose engine runs. Takes back the orders of the test."""
+    shown_logs["rtcagentd in the test machine"] = lambda: agent.log.read_text(errors="replace")
+    folder = Path(tempfile.mkdtemp(prefix="rtcagent-"))  # a short path for a unix socket
+    with machine.local_forward(folder / "control.sock", f"{RUNTIME_DIR}/control.sock"):
+        controller = Controller(f"unix:{folder / 'control.sock'}")
+
+        async def runs() -> bool:
+            assert agent.is_running(), "rtcagentd has ended"
+            return (await controller.state()).reported.engine.state == st.ENGINE_STATE_RUNNING
+
+        await until(runs, timeout_ms=SLOW_MS, what="rtcagentd answers and its engine runs")
+        yield controller
+        desired = await controller.desired()
+        for room in desired.rooms:
+            await controller.leave(room.config.room_id, order=PATIENT)
+        for capture in desired.captures:
+            await controller.stop_capture(source_id=capture.source_id, order=PATIENT)
+        for slot in desired.slots:
+            await controller.devices.SetSlot(dv.SetSlotRequest(slot=ty.Slot(name=slot.slot.name)))
+        await controller.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def reachable_server(machine: Machine, room_server: RoomServer) -> Iterator[RoomServer]:
+    """The room server, which the machine reaches at the same address."""
+    with contextlib.ExitStack() as forwards:
+        for port in (room_server.port, room_server.tcp_port):
+            forwards.enter_context(machine.remote_forward(port))
+        yield room_server
+
+
+@pytest.fixture
+def usb(machine: Machine, tmp_path: Path) -> Iterator[GuestProcess]:
+    with usb_camera(machine, SERIAL, tmp_path) as camera:
+        yield camera
+
+
+async def cameras(control: Controller) -> dict[str, ty.Device]:
+    """The cameras that are plugged in, by their driver."""
+    response = await control.devices.ListDevices(dv.ListDevicesRequest())
+    return {device.driver: device for device in response.devices if device.present}
+
+
+async def found_cameras(control: Controller) -> dict[str, ty.Device]:
+    """Both cameras, as soon as the agent has found them."""
+    found: dict[str, ty.Device] = {}
+
+    async def both() -> bool:
+        found.clear()
+        found.update(await cameras(control))
+        return found.keys() == {"vivid", "uvcvideo"}
+
+    await until(both, timeout_ms=SLOW_MS, what=lambda: f"both cameras are found: {found}")
+    return found
+
+
+def camera(device: ty.Device, pixel_format: ty.PixelFormat.ValueType = ty.PIXEL_FORMAT_UNSPECIFIED) -> ty.CaptureConfig:
+    which = ty.VideoInput.Camera(device_id=device.device_id, pixel_format=pixel_format)
+    return ty.CaptureConfig(input=ty.VideoInput(camera=which), output=ty.VideoFormat(width=320, height=240, max_fps=15))
+
+
+def shows_ball(picture: Picture) -> bool:
+    """A white ball on black: the USB camera's picture."""
+    return bool(np.median(picture) < 40 and picture.max() > 180)
+
+
+def shows_bars(picture: Picture) -> bool:
+    """Colour bars: the vivid camera's picture."""
+    row = picture[picture.shape[0] * 3 // 4].astype(int)
+    return bool((row.max(axis=1) - row.min(axis=1) > 60).mean() > 0.4)
+
+
+async def join(control: Controller, server: RoomServer) -> None:
+    result = await control.join(ROOM, order=PATIENT, server_url=server.url, token=server.token(ROOM, AGENT))
+    assert kind_and_reason(result) == ("REACHED", ""), result
+
+
+async def test_cameras_are_published_unplugged_and_plugged_in_again(
+    machine: Machine,
+    control: Controller,
+    reachable_server: RoomServer,
+    listener: Listener,
+    usb: GuestProcess,
+    tmp_path: Path,
+) -> None:
+    """Two cameras in a room at once; one of them goes and comes back, and its publication stays."""
+    device = await found_cameras(control)
+    await listener.join(reachable_server.url, reachable_server.token(ROOM, "listener"))
+    async with watching(control) as watcher:
+        await join(control, reachable_server)
+        for source_id, driver in (("usb", "uvcvideo"), ("built-in", "vivid")):
+            result = await control.start_capture(camera(device[driver]), source_id=source_id, order=PATIENT)
+            assert kind_and_reason(result) == ("REACHED", ""), result
+            result = await control.publish(ROOM, source_id=source_id, order=PATIENT)
+            assert kind_and_reason(result) == ("REACHED", ""), result
+
+        for source_id, fits in (("usb", shows_ball), ("built-in", shows_bars)):
+            await listener.picture(AGENT, source_id, until=fits, timeout_ms=SLOW_MS)
+            assert listener.video(AGENT, source_id).size() == (320, 240)
+            sent = await watcher.event("first_frame_sent", by_source(source_id), timeout_ms=SLOW_MS)
+            assert (sent.first_frame_sent.width, sent.first_frame_sent.height) == (320, 240)
+
+        await asyncio.to_thread(usb.stop)
+        removed = await watcher.event(
+            "device_removed",
+            lambda event: event.device_id == device["uvcvideo"].device_id,
+            timeout_ms=SLOW_MS,
+        )
+        waiting = await watcher.event(
+            "capture_state_changed", captured("usb", st.CAPTURE_STATE_WAITING), timeout_ms=SLOW_MS
+        )
+        reason = waiting.capture_state_changed.capture.cause.reason
+        assert reason in (ty.REASON_DEVICE_UNPLUGGED, ty.REASON_DEVICE_ABSENT), waiting
+        await listener.frames(AGENT, "built-in", count=5, timeout_ms=SLOW_MS)
+        assert "uvcvideo" not in await cameras(control)
+
+        seq = max(removed.seq, waiting.seq)
+        async with in_thread(usb_camera(machine, SERIAL, tmp_path)):
+            added = await watcher.event("device_added", after_seq=seq, timeout_ms=SLOW_MS)
+            assert added.device_added.device.device_id == device["uvcvideo"].device_id
+            capturing = captured("usb", st.CAPTURE_STATE_CAPTURING)
+            await watcher.event("capture_state_changed", capturing, after_seq=seq, timeout_ms=SLOW_MS)
+            await listener.frames(AGENT, "usb", count=5, timeout_ms=SLOW_MS)
+        assert "track_unpublished" not in {seen.kind for seen in listener.events}, listener.account()
+
+
+@pytest.mark.parametrize("driver", ["vivid", "uvcvideo"])
+@pytest.mark.usefixtures("usb")
+async def test_a_camera_in_use_is_waited_for(
+    machine: Machine, control: Controller, driver: str, tmp_path: Path
+) -> None:
+    """The order stands while another program has the camera, and is carried out once it is free."""
+    device = (await found_cameras(control))[driver]
+    async with in_thread(machine.process(*native("follow", device.path), log=tmp_path / "user.log")) as user:
+        assert "first_frame" in await asyncio.to_thread(user.read_line)
+        result = await control.start_capture(camera(device), order=ty.OrderOptions(wait_ms=8_000))
+        assert kind_and_reason(result) == ("WAITING", "DEVICE_BUSY"), result
+        async with watching(control) as watcher:
+            await asyncio.to_thread(user.stop)
+            capturing = captured("camera", st.CAPTURE_STATE_CAPTURING)
+            await watcher.event("capture_state_changed", capturing, timeout_ms=SLOW_MS)
+
+
+async def test_what_a_camera_lacks_is_an_error_and_stores_nothing(control: Controller) -> None:
+    device = (await cameras(control))["vivid"]
+    before = await control.desired()
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await control.start_capture(camera(device, ty.PIXEL_FORMAT_MJPEG))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert error_reason(refused.value) == "FORMAT_UNSUPPORTED"
+    assert await control.desired() == before
+
+
+async def test_the_first_camera_is_captured_when_none_is_named(control: Controller) -> None:
+    device = (await cameras(control))["vivid"]
+    result = await control.start_capture(None, order=PATIENT)
+    assert kind_and_reason(result) == ("REACHED", ""), result
+    (capture,) = (await control.state()).reported.captures
+    assert capture.device_id == device.device_id
+
+
+async def test_a_slot_falls_back_to_the_next_camera(control: Controller, usb: GuestProcess) -> None:
+    """A slot that matches the USB camera, else the vivid one, follows the unplugging."""
+    device = await found_cameras(control)
+    matches = [ty.Slot.Match(serial=SERIAL), ty.Slot.Match(device_id=device["vivid"].device_id)]
+    await control.devices.SetSlot(dv.SetSlotRequest(slot=ty.Slot(name="front", matches=matches)))
+    config = camera(device["vivid"])
+    config.input.camera.slot = "front"
+    async with watching(control) as watcher:
+        result = await control.start_capture(config, order=PATIENT)
+        assert kind_and_reason(result) == ("REACHED", ""), result
+        (capture,) = (await control.state()).reported.captures
+        assert capture.device_id == device["uvcvideo"].device_id
+
+        await asyncio.to_thread(usb.stop)
+        await watcher.event(
+            "capture_state_changed",
+            lambda event: (
+                event.capture.state == st.CAPTURE_STATE_CAPTURING
+                and event.capture.device_id == device["vivid"].device_id
+            ),
+            timeout_ms=SLOW_MS,
+        )
+
+
+def captured(source_id: str, state: st.CaptureState.ValueType) -> Callable[[ev.CaptureStateChanged], bool]:
+    return lambda event: event.capture.source_id == source_id and event.capture.state == state
+
+
+def by_source(source_id: str) -> Callable[[ev.FirstFrameSent], bool]:
+    return lambda event: event.source_id == source_id
