@@ -1,0 +1,38 @@
+"""rtcagent.v1.Devices: the machine's devices, and slots for them."""
+
+from typing import Any
+
+from rtcagent.v1 import devices_pb2, devices_pb2_grpc
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
+
+from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.control.orders import Orders
+from rtcagentd.control.state import State
+from rtcagentd.control.wanted import slot_device
+
+
+class DevicesService(devices_pb2_grpc.DevicesServicer):
+    """See proto/rtcagent/v1/devices.proto."""
+
+    def __init__(self, state: State, orders: Orders, desk: OrderDesk) -> None:
+        self._state = state
+        self._orders = orders
+        self._desk = desk
+
+    async def ListDevices(
+        self, request: devices_pb2.ListDevicesRequest, context: Any
+    ) -> devices_pb2.ListDevicesResponse:
+        return devices_pb2.ListDevicesResponse(devices=self._state.reported.devices)
+
+    async def SetSlot(self, request: devices_pb2.SetSlotRequest, context: Any) -> devices_pb2.SetSlotResponse:
+        edits = self._orders.set_slot(request)
+        result = await self._desk.take(request, request.order, edits, context, default_keep=ty.Keep.KIND_FOREVER)
+        return devices_pb2.SetSlotResponse(result=result)
+
+    async def ListSlots(self, request: devices_pb2.ListSlotsRequest, context: Any) -> devices_pb2.ListSlotsResponse:
+        response = devices_pb2.ListSlotsResponse()
+        for desired in sorted(self._state.all(st.DesiredSlot), key=lambda slot: slot.slot.name):
+            device = slot_device(self._state, desired.slot)
+            response.slots.add(slot=desired, device_id=device.device_id if device is not None else "")
+        return response

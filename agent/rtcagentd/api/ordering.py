@@ -1,0 +1,60 @@
+"""What all orders have in common at the API: who, how long, once per request_id, and how long to wait for the outcome."""
+
+import grpc.aio
+from google.protobuf.message import Message
+from rtcagent.v1 import types_pb2 as ty
+
+from rtcagentd.access.guard import caller
+from rtcagentd.control import checks
+from rtcagentd.control.errors import unavailable
+from rtcagentd.control.ledger import Ledger, Order, digest_of
+from rtcagentd.control.orders import Edits
+from rtcagentd.control.outcomes import Outcomes
+from rtcagentd.control.reconciler import Reconciler
+from rtcagentd.store.database import StoreError
+
+DEFAULT_WAIT_MS = 5000
+REPLY_MARGIN_S = 0.05
+
+
+class OrderDesk:
+    """Takes one order after another: stores it, has it carried out, and says what became of it."""
+
+    def __init__(self, ledger: Ledger, reconciler: Reconciler, outcomes: Outcomes) -> None:
+        self._ledger = ledger
+        self._reconciler = reconciler
+        self._outcomes = outcomes
+
+    async def take(
+        self,
+        request: Message,
+        options: ty.OrderOptions,
+        edits: Edits,
+        context: "grpc.aio.ServicerContext[Message, Message]",
+        *,
+        default_keep: ty.Keep.Kind.ValueType = ty.Keep.KIND_THIS_BOOT,
+        in_room: bool = False,
+    ) -> ty.OrderResult:
+        """Store the order and wait for its outcome, as its options and the call's deadline say."""
+        checks.options(options)
+        keep = checks.keep(options.keep, default_keep, in_room=in_room)
+        method = request.DESCRIPTOR.name.removesuffix("Request")
+        order = Order(method, caller.get(), keep, options.request_id, _digest(method, request, keep))
+        try:
+            taken = await self._ledger.take(order, edits)
+        except StoreError as error:
+            raise unavailable("STORE_FAILED", f"the order was not stored: {error}") from error
+        self._reconciler.retry_now(taken.keys)
+        wait_s = (options.wait_ms if options.HasField("wait_ms") else DEFAULT_WAIT_MS) / 1000
+        left_s = context.time_remaining()
+        if left_s is not None:
+            wait_s = min(wait_s, max(0.0, left_s - REPLY_MARGIN_S))
+        return await self._outcomes.settle(taken, wait_s)
+
+
+def _digest(method: str, request: Message, keep: ty.Keep) -> bytes:
+    """What an order asks for, whatever its request_id and the time that the caller waits."""
+    bare = type(request)()
+    bare.CopyFrom(request)
+    bare.ClearField("order")
+    return digest_of(method, bare.SerializeToString(deterministic=True) + keep.SerializeToString(deterministic=True))

@@ -1,0 +1,222 @@
+"""Checks what orders ask for, before anything is stored: what can never work gets an error that says what was wrong and what to do."""
+
+import json
+import re
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rtcagent.v1 import types_pb2 as ty
+
+from rtcagentd.control.errors import invalid, not_found, unavailable
+from rtcagentd.control.ids import ROOM_ID_PATTERN, SLOT_PATTERN, SOURCE_ID_PATTERN, USER_ID_PATTERN, matches
+from rtcagentd.control.state import State
+from rtcagentd.control.wanted import present_cameras
+
+MAX_WAIT_MS = 60_000
+DEFAULT_EXTRA_INFO_BYTES = 16_384
+
+
+def room_id(text: str, field: str = "room_id") -> str:
+    """A room id, as given."""
+    if not matches(ROOM_ID_PATTERN, text):
+        raise invalid(field, "ROOM_ID_INVALID", f"room_id {_shown(text)} is not 1-128 characters of [A-Za-z0-9_@.-]")
+    return text
+
+
+def user_id(text: str, field: str = "user_id") -> str:
+    """A user id, as given."""
+    if not matches(USER_ID_PATTERN, text):
+        raise invalid(field, "USER_ID_INVALID", f"user_id {_shown(text)} is not 1-128 characters of [A-Za-z0-9_@.-]")
+    return text
+
+
+def source_id(text: str, field: str = "source_id") -> str:
+    """A source id, as given."""
+    if not matches(SOURCE_ID_PATTERN, text):
+        raise invalid(field, "SOURCE_ID_INVALID", f"source_id {_shown(text)} is not 1-64 characters of [A-Za-z0-9_.-]")
+    return text
+
+
+def slot_name(text: str, field: str = "slot.name") -> str:
+    """A slot's name, as given."""
+    if not matches(SLOT_PATTERN, text):
+        raise invalid(field, "SLOT_NAME_INVALID", f"slot name {_shown(text)} is not 1-64 characters of [A-Za-z0-9_.-]")
+    return text
+
+
+def server_url(text: str) -> str:
+    """The address of a room server, as given."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or len(text) > 2048:
+        raise invalid(
+            "config.server_url", "SERVER_URL_INVALID", f"server_url {_shown(text)} is not ws://host or wss://host"
+        )
+    return text
+
+
+def extra_info(text: str, max_bytes: int) -> str:
+    """JSON text that fits the engine, as given."""
+    limit = max_bytes or DEFAULT_EXTRA_INFO_BYTES
+    size = len(text.encode())
+    if size > limit:
+        raise invalid(
+            "config.extra_info", "EXTRA_INFO_TOO_LONG", f"extra_info has {size} bytes, and this engine takes {limit}"
+        )
+    if text:
+        try:
+            json.loads(text)
+        except ValueError as error:
+            raise invalid("config.extra_info", "EXTRA_INFO_NOT_JSON", f"extra_info is not JSON: {error}") from error
+    return text
+
+
+def keep(asked: ty.Keep, default: ty.Keep.Kind.ValueType, *, in_room: bool = False) -> ty.Keep:
+    """How long an order is to hold; `default` where that is not said."""
+    if asked.kind == ty.Keep.KIND_UNSPECIFIED:
+        return ty.Keep(kind=default)
+    if asked.kind == ty.Keep.KIND_UNTIL:
+        if asked.until.ToNanoseconds() <= time.time_ns():
+            raise invalid("order.keep.until", "KEEP_IN_THE_PAST", "the order is to hold until a time that is past")
+        return ty.Keep(kind=asked.kind, until=asked.until)
+    if asked.kind == ty.Keep.KIND_UNTIL_ALONE:
+        if not in_room:
+            raise invalid("order.keep.kind", "KEEP_NOT_APPLICABLE", "UNTIL_ALONE is for JoinRoom only")
+        if not 1 <= asked.alone_s <= 86_400:
+            raise invalid("order.keep.alone_s", "KEEP_INVALID", f"alone_s is {asked.alone_s}, not 1-86400")
+        return ty.Keep(kind=asked.kind, alone_s=asked.alone_s)
+    if asked.kind not in ty.Keep.Kind.values():
+        raise invalid("order.keep.kind", "KEEP_INVALID", f"this agent knows no keep of kind {asked.kind}")
+    return ty.Keep(kind=asked.kind)
+
+
+def options(order: ty.OrderOptions) -> None:
+    """What every order has."""
+    if order.HasField("wait_ms") and order.wait_ms > MAX_WAIT_MS:
+        raise invalid("order.wait_ms", "WAIT_TOO_LONG", f"wait_ms is {order.wait_ms}, at most {MAX_WAIT_MS}")
+    if len(order.request_id) > 128:
+        raise invalid("order.request_id", "REQUEST_ID_INVALID", "request_id is longer than 128 characters")
+
+
+def encoder(config: ty.VideoEncoderConfig) -> None:
+    """How a stream is to be encoded."""
+    if config.codec not in ty.VideoCodec.values():
+        raise invalid("encoder.codec", "CODEC_UNKNOWN", f"this agent knows no codec {config.codec}")
+    if config.max_bitrate_bps and not 30_000 <= config.max_bitrate_bps <= 50_000_000:
+        text = f"max_bitrate_bps is {config.max_bitrate_bps}, not 30000-50000000 (or 0, to choose by size and rate)"
+        raise invalid("encoder.max_bitrate_bps", "BITRATE_INVALID", text)
+    _fps("encoder.max_fps", config.max_fps)
+    if config.degradation not in ty.DegradationPreference.values():
+        raise invalid("encoder.degradation", "DEGRADATION_UNKNOWN", "this agent knows no such degradation preference")
+
+
+def capture(config: ty.CaptureConfig, state: State, media_folders: list[Path], *, devices_known: bool) -> None:
+    """How a source is to be captured."""
+    _format("config.output", config.output)
+    for name, enum in (("rotation", ty.Rotation), ("kind", ty.StreamKind)):
+        if getattr(config, name) not in enum.values():
+            raise invalid(f"config.{name}", "VALUE_UNKNOWN", f"this agent knows no {name} {getattr(config, name)}")
+    match config.input.WhichOneof("input"):
+        case "camera":
+            _camera(config.input.camera, state, devices_known=devices_known)
+        case "rtsp":
+            _rtsp(config.input.rtsp)
+        case "file":
+            _file(config.input.file, media_folders)
+        case "test_pattern":
+            if config.input.test_pattern.kind not in ty.VideoInput.TestPattern.Kind.values():
+                raise invalid(
+                    "config.input.test_pattern.kind", "VALUE_UNKNOWN", "this agent knows no such test picture"
+                )
+
+
+def slot(asked: ty.Slot) -> None:
+    """What a slot is to match."""
+    slot_name(asked.name)
+    for index, match in enumerate(asked.matches):
+        if not any((match.device_id, match.serial, match.usb_port, match.name)):
+            text = "a match needs at least one of device_id, serial, usb_port and name"
+            raise invalid(f"slot.matches[{index}]", "MATCH_EMPTY", text)
+
+
+def _camera(camera: ty.VideoInput.Camera, state: State, *, devices_known: bool) -> None:
+    _format("config.input.camera.format", camera.format)
+    if camera.WhichOneof("which") == "slot":
+        slot_name(camera.slot, "config.input.camera.slot")
+        return  # that there is one is checked in the order's transaction
+    if camera.WhichOneof("which") is None:
+        return
+    device = next((item for item in state.reported.devices if item.device_id == camera.device_id), None)
+    if device is None:
+        if not devices_known:
+            raise unavailable(
+                "ENGINE_STARTING",
+                "the engine is being started, and which devices there are is not known yet: try again",
+                device_id=camera.device_id,
+            )
+        known = ", ".join(item.device_id for item in present_cameras(state)) or "none"
+        raise not_found(
+            "DEVICE_NOT_FOUND",
+            f"this machine never had a camera {_shown(camera.device_id)}; it has now: {known}",
+            device_id=camera.device_id,
+        )
+    if device.formats and not any(_offers(camera, item) for item in device.formats):
+        offered = sorted({f"{item.fourcc} {item.width}x{item.height}" for item in device.formats})
+        raise invalid(
+            "config.input.camera.format",
+            "FORMAT_UNSUPPORTED",
+            f"camera {device.device_id} lacks the asked format; it has: {', '.join(offered[:40])}",
+            device_id=device.device_id,
+        )
+
+
+def _offers(camera: ty.VideoInput.Camera, offered: ty.CameraFormat) -> bool:
+    asked = camera.format
+    if camera.pixel_format not in (ty.PIXEL_FORMAT_UNSPECIFIED, offered.pixel_format):
+        return False
+    if asked.width not in (0, offered.width) or asked.height not in (0, offered.height):
+        return False
+    return not asked.max_fps or not offered.fps or max(offered.fps) >= asked.max_fps - 0.5
+
+
+def _rtsp(rtsp: ty.VideoInput.Rtsp) -> None:
+    parts = urlsplit(rtsp.url)
+    if parts.scheme not in ("rtsp", "rtsps") or not parts.hostname or len(rtsp.url) > 2048:
+        raise invalid("config.input.rtsp.url", "URL_INVALID", "the address of a network camera begins with rtsp://HOST")
+    if rtsp.latency_ms > 10_000:
+        text = f"latency_ms is {rtsp.latency_ms}, at most 10000"
+        raise invalid("config.input.rtsp.latency_ms", "LATENCY_INVALID", text)
+
+
+def _file(file: ty.VideoInput.File, media_folders: list[Path]) -> None:
+    path = Path(file.path)
+    if not path.is_absolute():
+        raise invalid("config.input.file.path", "PATH_INVALID", f"path {_shown(file.path)} is not absolute")
+    resolved = path.resolve()
+    if not any(resolved.is_relative_to(folder.resolve()) for folder in media_folders):
+        allowed = ", ".join(map(str, media_folders)) or "none is configured"
+        raise invalid(
+            "config.input.file.path",
+            "PATH_NOT_ALLOWED",
+            f"{_shown(file.path)} is in none of the folders that [media] folders allows: {allowed}",
+        )
+
+
+def _format(field: str, asked: ty.VideoFormat) -> None:
+    for name, size, limit in (("width", asked.width, 7680), ("height", asked.height, 4320)):
+        if size and (size % 2 or not 16 <= size <= limit):
+            raise invalid(f"{field}.{name}", "SIZE_INVALID", f"{name} is {size}, not an even number of 16-{limit}")
+    if bool(asked.width) != bool(asked.height):
+        raise invalid(field, "SIZE_INVALID", "width and height go together: set both, or neither")
+    _fps(f"{field}.max_fps", asked.max_fps)
+
+
+def _fps(field: str, fps: float) -> None:
+    if fps and not 1 <= fps <= 240:
+        raise invalid(field, "FRAME_RATE_INVALID", f"{field.rpartition('.')[2]} is {fps:g}, not 1-240")
+
+
+def _shown(text: str) -> str:
+    """`text` for a message: short, and without control characters."""
+    short = text if len(text) <= 80 else text[:77] + "..."
+    return repr(re.sub(r"[^\x20-\x7e]", "?", short))

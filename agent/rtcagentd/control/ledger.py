@@ -1,0 +1,223 @@
+"""Takes orders: each is an edit of the desired state, made and synced in one transaction with its event and its request_id."""
+
+import asyncio
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rtcagent.v1 import event_pb2 as ev
+from rtcagent.v1 import types_pb2 as ty
+
+from rtcagentd.control.errors import invalid
+from rtcagentd.control.events import event
+from rtcagentd.control.objects import MESSAGES, Desired, Key, key_of, ref_of, room_id_of
+from rtcagentd.control.state import Commit, Row, State
+from rtcagentd.journal.journal import insert
+
+M = TypeVar("M", bound=Desired)
+
+REQUEST_KEPT_S = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who orders what, and for how long it is to hold."""
+
+    method: str
+    controller: ty.Controller
+    keep: ty.Keep
+    request_id: str = ""
+    digest: bytes = b""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An order that is stored."""
+
+    revision: int
+    keys: list[Key]
+
+
+class Edit:
+    """The desired state inside an order's transaction. Runs on the writer thread: touches nothing of the event loop."""
+
+    def __init__(self, connection: sqlite3.Connection, order: Order, boot_id: str) -> None:
+        self._connection = connection
+        self._order = order
+        self._boot_id = boot_id
+        self._revision = _revision(connection)
+        self.changes: dict[Key, Row | None] = {}
+        self.touched: list[Key] = []
+
+    @property
+    def revision(self) -> int:
+        """The revision in force when the order came, plus one once it has changed something."""
+        return self._revision + 1 if self.changes else self._revision
+
+    def get(self, key: Key, kind: type[M]) -> M | None:
+        """The object as it is desired now."""
+        row = self.row(key)
+        return row.body if row is not None and isinstance(row.body, kind) else None
+
+    def row(self, key: Key) -> Row | None:
+        if key in self.changes:
+            return self.changes[key]
+        found = self._connection.execute(
+            "SELECT boot_id, body, secret FROM desired WHERE kind = ? AND key = ?", key
+        ).fetchone()
+        return Row(MESSAGES[key.kind].FromString(found[1]), found[2], found[0]) if found else None
+
+    def keys(self, kind: str) -> list[Key]:
+        """The keys of every desired object of one kind."""
+        rows = self._connection.execute("SELECT key FROM desired WHERE kind = ? ORDER BY key", (kind,))
+        return [Key(kind, text) for (text,) in rows]
+
+    def touch(self, key: Key) -> None:
+        """Count an object among those that the order is about, whether it changes or not."""
+        if key not in self.touched:
+            self.touched.append(key)
+
+    def put(self, key: Key, body: Desired, secret: str = "") -> None:
+        """Ask for an object to be so. Changes nothing, not even the revision, where just that is asked for already."""
+        self.touch(key)
+        before = self.row(key)
+        body.ClearField("order")
+        body.order.keep.CopyFrom(self._order.keep)
+        if before is not None and before.secret == secret and before.boot_id == self._boot_id:
+            same = type(body)()
+            same.CopyFrom(before.body)  # type: ignore[arg-type]  # of the same kind, as the key says
+            same.ClearField("order")
+            same.order.keep.CopyFrom(before.body.order.keep)
+            if same == body:
+                return
+        body.order.revision = self._revision + 1
+        body.order.at.GetCurrentTime()
+        body.order.controller.CopyFrom(self._order.controller)
+        self.changes[key] = Row(body, secret, self._boot_id)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO desired (kind, key, revision, boot_id, body, secret) VALUES (?, ?, ?, ?, ?, ?)",
+            (key.kind, key.text, self._revision + 1, self._boot_id, body.SerializeToString(), secret),
+        )
+
+    def remove(self, key: Key) -> None:
+        """Ask no longer for an object."""
+        self.touch(key)
+        if self.row(key) is not None:
+            self.changes[key] = None
+            self._connection.execute("DELETE FROM desired WHERE kind = ? AND key = ?", key)
+
+    def remove_room(self, key: Key) -> None:
+        """Ask no longer for a room, nor for what was ordered in it."""
+        self.remove(key)
+        for kind in ("stream", "subscription"):
+            for other in self.keys(kind):
+                if room_id_of(other) == key.text:
+                    self.remove(other)
+
+
+class Ledger:
+    """Stores orders, and the ends of orders."""
+
+    def __init__(self, state: State, boot_id: str) -> None:
+        self._state = state
+        self._boot_id = boot_id
+
+    async def take(self, order: Order, edit: Callable[[Edit], None]) -> Taken:
+        """Store an order; `edit` raises OrderError to refuse it. A repeated request_id gives what its first call gave.
+
+        When the caller is cancelled the order is stored whole or not at all.
+        """
+
+        def work(connection: sqlite3.Connection) -> Commit:
+            before = _find_request(connection, order)
+            if before is not None:
+                return Commit(before.revision, keys=before.keys)
+            edits = Edit(connection, order, self._boot_id)
+            edit(edits)
+            _keep_request(connection, order, Taken(edits.revision, edits.touched))
+            if not edits.changes:
+                return Commit(edits.revision, keys=edits.touched)
+            changed = ev.DesiredStateChanged(
+                revision=edits.revision,
+                method=order.method,
+                controller=order.controller,
+                objects=[ref_of(key) for key in edits.touched],
+            )
+            return _finish(connection, edits, [event(changed)])
+
+        commit = await asyncio.shield(self._state.write(work))
+        return Taken(commit.revision, commit.keys)
+
+    async def end(self, keys: Iterable[Key], why: ty.Cause) -> None:
+        """Remove orders whose time is over, each with an event."""
+        order = Order("", ty.Controller(), ty.Keep())
+
+        def work(connection: sqlite3.Connection) -> Commit:
+            edits = Edit(connection, order, self._boot_id)
+            ended = []
+            for key in keys:
+                row = edits.row(key)
+                if row is None:
+                    continue
+                if key.kind == "room":
+                    edits.remove_room(key)
+                else:
+                    edits.remove(key)
+                keep = row.body.order.keep
+                ended.append(event(ev.OrderEnded(revision=edits.revision, object=ref_of(key), keep=keep, cause=why)))
+            return _finish(connection, edits, ended) if ended else Commit()
+
+        await self._state.write(work)
+
+
+def _finish(connection: sqlite3.Connection, edits: Edit, events: list[ev.Event]) -> Commit:
+    _set_meta(connection, "revision", str(edits.revision))
+    commit = Commit(edits.revision, keys=edits.touched, rows=edits.changes, events=events)
+    commit.entries = insert(connection, events)
+    return commit
+
+
+def _revision(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT value FROM meta WHERE key = 'revision'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+
+
+def _find_request(connection: sqlite3.Connection, order: Order) -> Taken | None:
+    if not order.request_id:
+        return None
+    connection.execute("DELETE FROM requests WHERE at_s < ?", (time.time() - REQUEST_KEPT_S,))
+    found = connection.execute(
+        "SELECT digest, revision, objects FROM requests WHERE request_id = ?", (order.request_id,)
+    ).fetchone()
+    if found is None:
+        return None
+    digest, revision, objects = found
+    if digest != order.digest:
+        raise invalid(
+            "order.request_id",
+            "REQUEST_ID_REUSED",
+            f"request_id {order.request_id!r} was used for another order within the last day: choose a new one",
+        )
+    changed = ev.DesiredStateChanged.FromString(objects)
+    return Taken(revision, [key_of(ref) for ref in changed.objects])
+
+
+def _keep_request(connection: sqlite3.Connection, order: Order, taken: Taken) -> None:
+    if order.request_id:
+        objects = ev.DesiredStateChanged(objects=[ref_of(key) for key in taken.keys]).SerializeToString()
+        connection.execute(
+            "INSERT INTO requests (request_id, digest, revision, objects, at_s) VALUES (?, ?, ?, ?, ?)",
+            (order.request_id, order.digest, taken.revision, objects, time.time()),
+        )
+
+
+def digest_of(method: str, request: bytes) -> bytes:
+    """What tells two orders with the same request_id apart."""
+    return hashlib.sha256(method.encode() + b"\0" + request).digest()

@@ -1,0 +1,91 @@
+"""The kinds of objects that the desired state has, and their keys.
+
+A key is (kind, text): ("room", "demo"), ("capture", "camera"), ("stream", "demo/camera"),
+("subscription", "demo/ann/1/front"), ("slot", "front-cam"). Ids have no slash, so the text is unambiguous; a stream's name may have any character
+and comes last.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
+
+Desired: TypeAlias = st.DesiredRoom | st.DesiredCapture | st.DesiredStream | st.DesiredSubscription | st.DesiredSlot
+
+
+class Key(NamedTuple):
+    """Names one object."""
+
+    kind: str
+    text: str
+
+
+MESSAGES: dict[str, type[Desired]] = {
+    "room": st.DesiredRoom,
+    "capture": st.DesiredCapture,
+    "stream": st.DesiredStream,
+    "subscription": st.DesiredSubscription,
+    "slot": st.DesiredSlot,
+}
+
+
+def room_key(room_id: str) -> Key:
+    return Key("room", room_id)
+
+
+def capture_key(source_id: str) -> Key:
+    return Key("capture", source_id)
+
+
+def stream_key(room_id: str, source_id: str) -> Key:
+    return Key("stream", f"{room_id}/{source_id}")
+
+
+def subscription_key(room_id: str, user_id: str, kind: int, name: str) -> Key:
+    return Key("subscription", f"{room_id}/{user_id}/{kind}/{name}")
+
+
+def slot_key(name: str) -> Key:
+    return Key("slot", name)
+
+
+def key_of(ref: ty.ObjectRef) -> Key:
+    """The key of what `ref` names."""
+    match ref.WhichOneof("object"):
+        case "room_id":
+            return room_key(ref.room_id)
+        case "source_id":
+            return capture_key(ref.source_id)
+        case "stream":
+            return stream_key(ref.stream.room_id, ref.stream.source_id)
+        case "remote_stream":
+            remote = ref.remote_stream
+            return subscription_key(remote.room_id, remote.user_id, remote.kind, remote.name)
+        case "slot":
+            return slot_key(ref.slot)
+    raise ValueError("the reference names no object")
+
+
+def ref_of(key: Key) -> ty.ObjectRef:
+    """The reference that names `key`."""
+    match key.kind:
+        case "room":
+            return ty.ObjectRef(room_id=key.text)
+        case "capture":
+            return ty.ObjectRef(source_id=key.text)
+        case "stream":
+            room_id, source_id = key.text.split("/")
+            return ty.ObjectRef(stream=ty.ObjectRef.Stream(room_id=room_id, source_id=source_id))
+        case "subscription":
+            room_id, user_id, kind, name = key.text.split("/", 3)
+            stream_kind = ty.StreamKind.ValueType(int(kind))
+            remote = ty.ObjectRef.RemoteStream(room_id=room_id, user_id=user_id, kind=stream_kind, name=name)
+            return ty.ObjectRef(remote_stream=remote)
+        case "slot":
+            return ty.ObjectRef(slot=key.text)
+    raise ValueError(f"no object has the kind {key.kind!r}")
+
+
+def room_id_of(key: Key) -> str:
+    """The room that the object belongs to, or is; empty for captures and slots."""
+    return key.text.split("/", 1)[0] if key.kind in ("room", "stream", "subscription") else ""

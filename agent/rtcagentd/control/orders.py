@@ -1,0 +1,259 @@
+"""Every order of the API as an edit of the desired state. Each function checks what it can on the event loop, then returns the edit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from rtcagent.v1 import agent_pb2, capture_pb2, devices_pb2, rooms_pb2
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
+
+from rtcagentd.control import checks
+from rtcagentd.control.errors import Code, OrderError, invalid, not_found, precondition
+from rtcagentd.control.ids import DEFAULT_SOURCE_ID
+from rtcagentd.control.ledger import Edit
+from rtcagentd.control.objects import Key, capture_key, room_key, slot_key, stream_key, subscription_key
+from rtcagentd.control.room_tokens import ServerKey, TokenUnreadable, read_claims
+from rtcagentd.control.state import State
+
+Edits: TypeAlias = Callable[[Edit], None]
+
+
+class Orders:
+    """What is needed to check orders: the state, the room server, the configuration, and the engine's limits once known."""
+
+    def __init__(self, state: State, agent_name: str, server: ServerKey | None, media_folders: list[Path]) -> None:
+        self._state = state
+        self._agent_name = agent_name
+        self._server = server
+        self._media_folders = media_folders
+
+    # -- rooms
+
+    def join_room(self, request: rooms_pb2.JoinRoomRequest, limits: agent_pb2.EngineLimits) -> Edits:
+        config = ty.RoomConfig()
+        config.CopyFrom(request.config)
+        checks.room_id(config.room_id, "config.room_id")
+        self._complete_server(config)
+        token = config.token
+        config.ClearField("token")
+        if token:
+            _check_token(token, config)
+        config.user_id = checks.user_id(config.user_id or self._agent_name, "config.user_id")
+        checks.extra_info(config.extra_info, limits.max_extra_info_bytes)
+        if config.profile not in ty.RoomProfile.values():
+            raise invalid("config.profile", "PROFILE_UNKNOWN", f"this agent knows no room profile {config.profile}")
+        config.profile = config.profile or ty.ROOM_PROFILE_COMMUNICATION
+        for name in ("auto_publish", "auto_subscribe_audio", "auto_subscribe_video"):
+            setattr(config, name, getattr(config, name) if config.HasField(name) else True)
+        key = room_key(config.room_id)
+
+        def edit(edits: Edit) -> None:
+            others = [other for other in edits.keys("room") if other != key]
+            if limits.max_rooms and len(others) >= limits.max_rooms:
+                raise _limit("room_id", f"this engine is in {limits.max_rooms} room(s) at most: leave one first")
+            edits.put(key, st.DesiredRoom(config=config, has_token=bool(token)), token)
+
+        return edit
+
+    def leave_room(self, request: rooms_pb2.LeaveRoomRequest) -> Edits:
+        key = room_key(checks.room_id(request.room_id))
+
+        def edit(edits: Edit) -> None:
+            if edits.row(key) is None:
+                text = f"there is no order to be in room {request.room_id!r}; `rtcctl rooms` lists those there are"
+                raise not_found("ROOM_NOT_FOUND", text, room_id=request.room_id)
+            edits.remove_room(key)
+
+        return edit
+
+    # -- own streams
+
+    def publish_stream(self, request: rooms_pb2.PublishStreamRequest) -> Edits:
+        checks.encoder(request.encoder)
+        if len(request.name) > 128:
+            raise invalid("name", "STREAM_NAME_INVALID", "name is longer than 128 characters")
+
+        def change(stream: st.DesiredStream) -> None:
+            stream.published = True
+            stream.encoder.CopyFrom(request.encoder)
+            stream.name = request.name
+
+        return self._stream_edit(request.room_id, request.source_id, change)
+
+    def unpublish_stream(self, request: rooms_pb2.UnpublishStreamRequest) -> Edits:
+        def change(stream: st.DesiredStream) -> None:
+            stream.published = False
+
+        return self._stream_edit(request.room_id, request.source_id, change)
+
+    def mute_stream(self, request: rooms_pb2.MuteStreamRequest) -> Edits:
+        def change(stream: st.DesiredStream) -> None:
+            stream.muted = request.muted
+
+        return self._stream_edit(request.room_id, request.source_id, change)
+
+    def _stream_edit(self, room_id: str, source_id: str, change: Callable[[st.DesiredStream], None]) -> Edits:
+        checks.room_id(room_id)
+        source_id = checks.source_id(source_id or DEFAULT_SOURCE_ID)
+        key = stream_key(room_id, source_id)
+
+        def edit(edits: Edit) -> None:
+            stream = edits.get(key, st.DesiredStream) or st.DesiredStream(room_id=room_id, source_id=source_id)
+            change(stream)
+            edits.put(key, stream)
+
+        return edit
+
+    # -- streams of others
+
+    def subscribe_stream(
+        self, request: rooms_pb2.SubscribeStreamRequest | rooms_pb2.UnsubscribeStreamRequest, subscribed: bool
+    ) -> Edits:
+        checks.room_id(request.room_id)
+        checks.user_id(request.user_id)
+        kind = request.kind or ty.STREAM_KIND_CAMERA
+        if kind not in ty.StreamKind.values():
+            raise invalid("kind", "VALUE_UNKNOWN", f"this agent knows no stream kind {kind}")
+        key = subscription_key(request.room_id, request.user_id, kind, request.name)
+        ordered = st.DesiredSubscription(
+            room_id=request.room_id, user_id=request.user_id, kind=kind, name=request.name, subscribed=subscribed
+        )
+        return lambda edits: edits.put(key, ordered)
+
+    # -- capture
+
+    def start_video_capture(
+        self,
+        request: capture_pb2.StartVideoCaptureRequest,
+        limits: agent_pb2.EngineLimits,
+        *,
+        devices_known: bool,
+    ) -> Edits:
+        source_id = checks.source_id(request.source_id or DEFAULT_SOURCE_ID)
+        checks.capture(request.config, self._state, self._media_folders, devices_known=devices_known)
+        key = capture_key(source_id)
+        config = ty.CaptureConfig()
+        config.CopyFrom(request.config)
+        secret = ""
+        if config.input.WhichOneof("input") == "rtsp":
+            secret = config.input.rtsp.url
+            config.input.rtsp.url = _without_credentials(secret)
+
+        def edit(edits: Edit) -> None:
+            camera = config.input.camera
+            is_slot = config.input.WhichOneof("input") == "camera" and camera.WhichOneof("which") == "slot"
+            if is_slot and edits.row(slot_key(camera.slot)) is None:
+                raise not_found("SLOT_NOT_FOUND", f"there is no slot {camera.slot!r}: make it first", slot=camera.slot)
+            others = [other for other in edits.keys("capture") if other != key]
+            if limits.max_video_sources and len(others) >= limits.max_video_sources:
+                text = f"this engine captures {limits.max_video_sources} video source(s) at most: stop one first"
+                raise _limit("source_id", text)
+            edits.put(key, st.DesiredCapture(source_id=source_id, config=config), secret)
+
+        return edit
+
+    def stop_video_capture(self, request: capture_pb2.StopVideoCaptureRequest) -> Edits:
+        source_id = checks.source_id(request.source_id or DEFAULT_SOURCE_ID)
+        key = capture_key(source_id)
+
+        def edit(edits: Edit) -> None:
+            if edits.row(key) is None:
+                text = f"there is no order to capture source {source_id!r}"
+                raise not_found("CAPTURE_NOT_FOUND", text, source_id=source_id)
+            edits.remove(key)
+
+        return edit
+
+    # -- devices
+
+    def set_slot(self, request: devices_pb2.SetSlotRequest) -> Edits:
+        checks.slot(request.slot)
+        slot = ty.Slot()
+        slot.CopyFrom(request.slot)
+        key = slot_key(slot.name)
+
+        def edit(edits: Edit) -> None:
+            if slot.matches:
+                edits.put(key, st.DesiredSlot(slot=slot))
+                return
+            if edits.row(key) is None:
+                raise not_found("SLOT_NOT_FOUND", f"there is no slot {slot.name!r} to remove", slot=slot.name)
+            users = [other.text for other in edits.keys("capture") if _uses_slot(edits, other, slot.name)]
+            if users:
+                text = f"slot {slot.name!r} is used by the capture of {', '.join(users)}: stop that first"
+                raise precondition("SLOT_IN_USE", text, slot=slot.name)
+            edits.remove(key)
+
+        return edit
+
+    # -- the room server
+
+    def invite(self, request: rooms_pb2.CreateInviteRequest) -> tuple[str, str, int]:
+        """The address, the token and its time to live in seconds of an invitation."""
+        checks.room_id(request.room_id)
+        checks.user_id(request.user_id)
+        ttl_s = request.ttl_s or 6 * 3600
+        if ttl_s > 30 * 86_400:
+            raise invalid("ttl_s", "TTL_INVALID", f"ttl_s is {ttl_s}, at most 2592000 (30 days)")
+        if self._server is None or not self._server.can_mint:
+            raise precondition(
+                "NO_SERVER_KEY",
+                "the agent has no room server's key: configure [embedded_server], or [room_server] with its key",
+            )
+        token = self._server.mint(request.room_id, request.user_id, ttl_s=ttl_s, watch_only=request.watch_only)
+        return self._server.advertised_url, token, ttl_s
+
+    def make_token(self, config: ty.RoomConfig) -> str | None:
+        """A token for the agent itself; None where it has no key for the room's server."""
+        if self._server is None or not self._server.can_mint or config.server_url != self._server.url:
+            return None
+        return self._server.mint(config.room_id, config.user_id, extra_info=config.extra_info)
+
+    def _complete_server(self, config: ty.RoomConfig) -> None:
+        server = self._server
+        if config.server_url:
+            checks.server_url(config.server_url)
+            if server is not None and config.server_url == server.advertised_url:
+                config.server_url = server.url
+        elif server is None:
+            text = "no server_url was given and the agent has no room server configured: give one, with a token"
+            raise precondition("NO_SERVER", text, room_id=config.room_id)
+        else:
+            config.server_url = server.url
+        can_mint = server is not None and server.can_mint and config.server_url == server.url
+        if not config.token and not can_mint:
+            text = f"no token was given and the agent has no key for {config.server_url}: give a token"
+            raise precondition("NO_SERVER_KEY", text, room_id=config.room_id)
+
+
+def _check_token(token: str, config: ty.RoomConfig) -> None:
+    """Refuse a token that says itself that it is for another room or user; fill in the user that it is for."""
+    try:
+        claims = read_claims(token)
+    except TokenUnreadable as error:
+        raise invalid("config.token", "TOKEN_UNREADABLE", f"the token is no room token: {error}") from error
+    if claims.room_id != config.room_id:
+        text = f"the token is for room {claims.room_id!r}, not {config.room_id!r}"
+        raise invalid("config.token", "TOKEN_ROOM_MISMATCH", text, room_id=config.room_id)
+    if config.user_id and claims.user_id != config.user_id:
+        text = f"the token is for user {claims.user_id!r}, not {config.user_id!r}"
+        raise invalid("config.token", "TOKEN_USER_MISMATCH", text, user_id=config.user_id)
+    if not claims.may_join:
+        raise invalid("config.token", "TOKEN_WITHOUT_JOIN", "the token does not allow to join a room (roomJoin)")
+    config.user_id = claims.user_id
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _uses_slot(edits: Edit, key: Key, slot: str) -> bool:
+    capture = edits.get(key, st.DesiredCapture)
+    return capture is not None and capture.config.input.camera.slot == slot
+
+
+def _limit(field: str, message: str) -> OrderError:
+    return OrderError(Code.RESOURCE_EXHAUSTED, "LIMIT_REACHED", message, field=field)

@@ -1,0 +1,232 @@
+"""Compares what is wanted with what the engine has, and names the next step for each object. Decides only; steps.py acts.
+
+The same comparison serves boot, orders, faults, devices that come and go, and a new engine: there is no other recovery code.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from google.protobuf.message import Message
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
+from rtcagent_client import fold
+
+from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
+from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.state import State
+from rtcagentd.control.wanted import WantedStream, resolve, wanted_streams, wants_subscription
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    key: Key
+    digest: bytes
+    source_id: str
+    config: ty.CaptureConfig
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSource:
+    key: Key
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitDevice:
+    """Nothing can be done until a device is plugged in; told once."""
+
+    key: Key
+    source_id: str
+    cause: ty.Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    key: Key
+    digest: bytes
+    config: ty.RoomConfig
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    key: Key
+    room_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    key: Key
+    digest: bytes
+    stream: WantedStream
+    format: ty.VideoFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublish:
+    key: Key
+    room_id: str
+    source_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetMuted:
+    key: Key
+    room_id: str
+    source_id: str
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetSubscribed:
+    key: Key
+    digest: bytes
+    room_id: str
+    user_id: str
+    kind: ty.StreamKind.ValueType
+    name: str
+    subscribed: bool
+
+
+Step: TypeAlias = OpenSource | CloseSource | AwaitDevice | Join | Leave | Publish | Unpublish | SetMuted | SetSubscribed
+
+
+def digest(*parts: Message | str) -> bytes:
+    """Tells whether two specifications are the same."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part.SerializeToString(deterministic=True)
+        sha.update(len(data).to_bytes(4, "big") + data)
+    return sha.digest()
+
+
+def room_digest(room: st.DesiredRoom, token: str) -> bytes:
+    """What would need another join. auto_publish is carried out here, not by the engine."""
+    config = ty.RoomConfig()
+    config.CopyFrom(room.config)
+    config.ClearField("auto_publish")
+    return digest(config, token)
+
+
+def stream_digest(stream: WantedStream) -> bytes:
+    """What would need publishing again."""
+    return digest(stream.encoder, stream.name, str(stream.kind))
+
+
+def plan(state: State, progress: ProgressTable, now: float) -> Iterator[Step]:
+    """The next step of each object that has none under way and is not waiting for its time."""
+    for step in _all_steps(state, progress):
+        item = progress.peek(step.key)
+        if item.in_flight:
+            continue
+        tried = getattr(step, "digest", None)
+        if tried is not None and (item.refused == tried or item.retry_at > now):
+            continue
+        yield step
+
+
+def _all_steps(state: State, progress: ProgressTable) -> Iterator[Step]:
+    yield from _captures(state, progress)
+    yield from _rooms(state, progress)
+    yield from _streams(state, progress)
+    yield from _subscriptions(state, progress)
+
+
+def _captures(state: State, progress: ProgressTable) -> Iterator[Step]:
+    wanted = set()
+    for capture in state.all(st.DesiredCapture):
+        key = capture_key(capture.source_id)
+        wanted.add(key)
+        config = resolve(state, capture)
+        if isinstance(config, ty.Cause):
+            status = fold.find_capture(state.reported, capture.source_id)
+            if progress.peek(key).applied is None and (status is None or status.cause != config):
+                yield AwaitDevice(key, capture.source_id, config)
+            continue
+        asked = digest(config)
+        if progress.peek(key).applied != asked:
+            yield OpenSource(key, asked, capture.source_id, config)
+    for status in state.reported.captures:
+        if capture_key(status.source_id) not in wanted:
+            yield CloseSource(capture_key(status.source_id), status.source_id)
+
+
+def _rooms(state: State, progress: ProgressTable) -> Iterator[Step]:
+    wanted = set()
+    for key, row in state.rows.items():
+        if isinstance(row.body, st.DesiredRoom):
+            wanted.add(key)
+            asked = room_digest(row.body, row.secret)
+            if progress.peek(key).applied != asked:
+                yield Join(key, asked, row.body.config, row.secret)
+    for status in state.reported.rooms:
+        if room_key(status.room_id) not in wanted:
+            yield Leave(room_key(status.room_id), status.room_id)
+
+
+def _streams(state: State, progress: ProgressTable) -> Iterator[Step]:
+    wanted = set()
+    for stream in wanted_streams(state):
+        key = stream_key(stream.room_id, stream.source_id)
+        room = fold.find_room(state.reported, stream.room_id)
+        capture = fold.find_capture(state.reported, stream.source_id)
+        if not _may_be_published(stream, capture, progress):
+            continue
+        wanted.add(key)
+        # while the room is being joined anew with another configuration, its publications go with it
+        if room is None or room.state != st.ROOM_STATE_JOINED or progress.peek(room_key(stream.room_id)).in_flight:
+            continue
+        asked = stream_digest(stream)
+        item = progress.peek(key)
+        if item.applied != asked:
+            size = capture.format if capture is not None and capture.HasField("format") else ty.VideoFormat()
+            yield Publish(key, asked, stream, size)
+            continue
+        publication = fold.find_publication(state.reported, stream.room_id, stream.source_id)
+        if publication is not None and publication.muted != stream.muted:
+            yield SetMuted(key, stream.room_id, stream.source_id, stream.muted)
+    for room in state.reported.rooms:
+        for publication in room.publications:
+            key = stream_key(room.room_id, publication.source_id)
+            if key not in wanted:
+                yield Unpublish(key, room.room_id, publication.source_id)
+
+
+def _may_be_published(stream: WantedStream, capture: st.CaptureStatus | None, progress: ProgressTable) -> bool:
+    """A stream is published while its source is captured, or is being opened for the first time: viewers see it the sooner.
+
+    It stays when a source that has delivered is gone for a while (unplugged), so that viewers need not subscribe again.
+    """
+    if capture is None or capture.state == st.CAPTURE_STATE_REFUSED:
+        return False
+    if progress.peek(capture_key(stream.source_id)).has_been:
+        return True
+    return capture.state in (st.CAPTURE_STATE_STARTING, st.CAPTURE_STATE_CAPTURING)
+
+
+def _subscriptions(state: State, progress: ProgressTable) -> Iterator[Step]:
+    for room in state.reported.rooms:
+        if room.state != st.ROOM_STATE_JOINED:
+            continue
+        for user in room.users:
+            for stream in user.streams:
+                wants = wants_subscription(state, room.room_id, user.user_id, stream.kind, stream.name)
+                key = subscription_key(room.room_id, user.user_id, stream.kind, stream.name)
+                if wants is None:
+                    if progress.peek(key).applied is None:
+                        continue
+                    wants = _is_auto_subscribed(state, room.room_id, stream.kind)  # the order about it has ended
+                is_subscribed = stream.subscription == st.SUBSCRIPTION_STATE_SUBSCRIBED
+                asked = digest(str(wants))
+                if is_subscribed != wants and progress.peek(key).applied != asked:
+                    yield SetSubscribed(key, asked, room.room_id, user.user_id, stream.kind, stream.name, wants)
+
+
+def _is_auto_subscribed(state: State, room_id: str, kind: ty.StreamKind.ValueType) -> bool:
+    room = state.get(room_key(room_id), st.DesiredRoom)
+    if room is None:
+        return False
+    is_audio = kind in (ty.STREAM_KIND_MICROPHONE, ty.STREAM_KIND_SCREEN_AUDIO, ty.STREAM_KIND_OTHER_AUDIO)
+    return room.config.auto_subscribe_audio if is_audio else room.config.auto_subscribe_video

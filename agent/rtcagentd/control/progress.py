@@ -1,0 +1,76 @@
+"""How far the engine has been brought for each object: what it has, what it refused, and when to try again."""
+
+import random
+from dataclasses import dataclass
+
+from rtcagent.v1 import types_pb2 as ty
+
+from rtcagentd.control.objects import Key
+
+
+@dataclass
+class Progress:
+    """Of one object, in one generation of the engine."""
+
+    applied: bytes | None = None  # digest of what the engine has
+    refused: bytes | None = None  # digest of what it would refuse again
+    in_flight: bool = False
+    failures: int = 0  # in a row
+    retry_at: float = 0.0  # on the event loop's clock
+    cause: ty.Cause | None = None  # of the last failure
+    has_been: bool = False  # it was reached once
+
+
+class ProgressTable:
+    """The progress of every object. Void with the engine's generation."""
+
+    def __init__(self, first_retry_s: float, max_retry_s: float) -> None:
+        self._first_retry_s = first_retry_s
+        self._max_retry_s = max_retry_s
+        self._table: dict[Key, Progress] = {}
+
+    def of(self, key: Key) -> Progress:
+        """The progress of `key`; of an object not seen before, none."""
+        return self._table.setdefault(key, Progress())
+
+    def peek(self, key: Key) -> Progress:
+        """As `of`, for a mere look."""
+        return self._table.get(key) or Progress()
+
+    def keys(self, kind: str) -> list[Key]:
+        """The objects of one kind that something is known about."""
+        return [key for key in self._table if key.kind == kind]
+
+    def succeeded(self, key: Key, digest: bytes) -> None:
+        """The engine has the object as asked for."""
+        self._table[key] = Progress(applied=digest, in_flight=self.of(key).in_flight, has_been=True)
+
+    def failed(self, key: Key, digest: bytes, why: ty.Cause, permanent: bool, now: float) -> None:
+        """The step failed, or what it had made came to an end. Sets when to try again, later each time, and never in step with others."""
+        progress = self.of(key)
+        progress.applied = None
+        progress.refused = digest if permanent else None
+        progress.cause = why
+        delay = min(self._max_retry_s, self._first_retry_s * 2 ** min(progress.failures, 20))
+        progress.failures += 1
+        progress.retry_at = now + delay * random.uniform(0.7, 1.0)
+
+    def forget(self, key: Key) -> None:
+        """The object is in the engine no more, and nothing is held against it."""
+        self._table.pop(key, None)
+
+    def retry_now(self, key: Key) -> None:
+        """Something about the object has changed: try again at once, also what was refused."""
+        progress = self.of(key)
+        progress.refused = None
+        progress.failures = 0
+        progress.retry_at = 0.0
+
+    def clear(self) -> None:
+        """A new engine has nothing."""
+        self._table.clear()
+
+    def next_retry(self, now: float) -> float | None:
+        """The earliest time after `now` at which something is to be tried again."""
+        times = [item.retry_at for item in self._table.values() if item.retry_at > now and item.refused is None]
+        return min(times, default=None)

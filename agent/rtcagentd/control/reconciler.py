@@ -1,0 +1,194 @@
+"""Brings the machine to the desired state: at each change it sets the gate, compares, and starts the next step of each object.
+
+Boot, orders, faults, devices and new engines all come here, and nowhere else. One step is in flight per object, each in a task of its own, so
+that a slow join delays nothing else.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from rtcagent.engine.v1 import engine_pb2 as en
+from rtcagent.v1 import event_pb2 as ev
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
+
+from rtcagentd.control import engine_events, plan
+from rtcagentd.control.errors import unavailable
+from rtcagentd.control.events import cause, event
+from rtcagentd.control.objects import Key, capture_key
+from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.state import State
+from rtcagentd.control.steps import Steps, TokenMaker
+from rtcagentd.control.wanted import Gate, gate
+from rtcagentd.supervise.engine_session import EngineGone, EngineSession, StepTimeout
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Reconciler:
+    """Owns the engine's progress. Is the owner that supervise/engine_process.py tells about its engines."""
+
+    def __init__(self, state: State, make_token: TokenMaker, first_retry_s: float, max_retry_s: float) -> None:
+        self._state = state
+        self._make_token = make_token
+        self.progress = ProgressTable(first_retry_s, max_retry_s)
+        self.session: EngineSession | None = None
+        self._steps: Steps | None = None
+        self._gate: Gate | None = None
+        self._wake = asyncio.Event()
+        self._tasks: dict[asyncio.Task[None], Key] = {}
+        self._held_back: dict[Key, list[en.EngineEvent]] = {}
+        self._joined: set[str] = set()
+        self.attached = en.AttachResponse()  # what the newest engine said of itself
+        self.replace_engine: Callable[[str], None] = log.error
+        state.on_change(self._wake.set)
+
+    def retry_now(self, keys: list[Key]) -> None:
+        """An order was about these objects: what was refused, or waits for its time, is tried at once."""
+        for key in keys:
+            self.progress.retry_now(key)
+        self._wake.set()
+
+    async def ask(self, question: Callable[[EngineSession], Awaitable[T]]) -> T:
+        """Ask the engine something that changes nothing. OrderError(UNAVAILABLE) when there is none to ask, or it does not answer."""
+        session = self.session
+        if session is None:
+            raise unavailable("ENGINE_STARTING", "the engine is being started: try again in a moment")
+        try:
+            return await question(session)
+        except (EngineGone, StepTimeout) as error:
+            raise unavailable("ENGINE_LOST", f"the engine did not answer: {error}") from error
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            retry_at = self.progress.next_retry(loop.time())
+            timeout_s = None if retry_at is None else max(0.0, retry_at - loop.time())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), timeout_s)
+            self._wake.clear()
+            try:
+                await self._reconcile(loop.time())
+            except EngineGone as gone:
+                self.replace_engine(str(gone))
+            except Exception:
+                log.exception("reconciling failed; it goes on with the next change")
+
+    async def _reconcile(self, now: float) -> None:
+        session, steps = self.session, self._steps
+        if session is None or steps is None:
+            return
+        wanted = gate(self._state)
+        if wanted != self._gate:
+            await self._set_gate(session, wanted)
+        if session is not self.session:
+            return
+        for step in list(plan.plan(self._state, self.progress, now)):
+            self.progress.of(step.key).in_flight = True
+            task = asyncio.create_task(self._make(steps, step), name=f"{type(step).__name__} {step.key.text}")
+            self._tasks[task] = step.key
+            task.add_done_callback(self._tasks.pop)
+
+    async def _set_gate(self, session: EngineSession, wanted: Gate) -> None:
+        """The gate comes before the steps: what is not allowed any more has stopped before anything else is done."""
+        request = en.SetGateRequest(capture=sorted(wanted.capture))
+        for room_id, source_id in sorted(wanted.send):
+            request.send.add(room_id=room_id, source_id=source_id)
+        await session.set_gate(request, shuts=self._gate is not None and wanted.takes_away_from(self._gate))
+        self._gate = wanted
+
+    async def _make(self, steps: Steps, step: plan.Step) -> None:
+        try:
+            await steps.make(step)
+        except EngineGone as gone:
+            if steps is self._steps:
+                self.replace_engine(str(gone))
+            return
+        except StepTimeout:
+            # every step that may take long handles its own timeout; one that may not has a hung engine behind it
+            if steps is self._steps:
+                self.replace_engine(f"the engine did not end {type(step).__name__} of {step.key.text} in time")
+            return
+        finally:
+            if steps is self._steps:
+                self.progress.of(step.key).in_flight = False
+        for held in self._held_back.pop(step.key, []):
+            await self.engine_event(held)
+        self._state.touch()
+
+    # -- the engine's life, told by supervise/engine_process.py
+
+    async def engine_starting(self, generation: int) -> None:
+        await self._record_engine(st.EngineStatus(state=st.ENGINE_STATE_STARTING, generation=generation))
+
+    async def engine_up(self, session: EngineSession, pid: int) -> None:
+        attached = self.attached = session.attached
+        self.progress.clear()
+        self._held_back.clear()
+        await self._record_devices(attached.report.devices)
+        await self._record_engine(
+            st.EngineStatus(
+                state=st.ENGINE_STATE_RUNNING,
+                kind=attached.kind,
+                version=attached.version,
+                generation=session.generation,
+                pid=pid,
+            )
+        )
+        self._gate = None
+        self._steps = Steps(self._state, self.progress, session, self._make_token, self._joined)
+        self.session = session
+        self._wake.set()
+
+    async def engine_event(self, happened: en.EngineEvent) -> None:
+        """Take an event of the engine. One about an object with a step in flight waits until that step's outcome is known."""
+        if self._steps is None:
+            return
+        key = engine_events.key_of(happened)
+        if key is not None and self.progress.peek(key).in_flight:
+            self._held_back.setdefault(key, []).append(happened)
+            return
+        await engine_events.take(happened, self._state, self.progress, self._steps)
+        if happened.WhichOneof("event") == "device_changed":
+            self.retry_now([capture_key(item.source_id) for item in self._state.all(st.DesiredCapture)])
+
+    async def engine_down(self, why: str, *, stopping: bool) -> None:
+        self.session = self._steps = None
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.progress.clear()
+        status = st.EngineStatus(state=st.ENGINE_STATE_STOPPED if stopping else st.ENGINE_STATE_FAILED)
+        if not stopping:
+            log.error("engine failed: %s", why)
+            status.cause.CopyFrom(cause(ty.REASON_ENGINE_LOST, why))
+        await self._record_engine(status)
+
+    async def _record_engine(self, status: st.EngineStatus) -> None:
+        known = self._state.reported.engine
+        status.generation = status.generation or known.generation
+        status.kind = status.kind or known.kind
+        status.version = status.version or known.version
+        await self._state.record(event(ev.EngineStateChanged(engine=status)))
+
+    async def _record_devices(self, present: Iterable[ty.Device]) -> None:
+        """The new engine's devices against those known: told are only the differences."""
+        devices = {device.device_id: device for device in present}
+        known = {device.device_id: device for device in self._state.reported.devices}
+        changes = [
+            event(ev.DeviceAdded(device=device)) for key, device in sorted(devices.items()) if known.get(key) != device
+        ]
+        changes += [
+            event(ev.DeviceRemoved(device_id=key))
+            for key, device in sorted(known.items())
+            if device.present and key not in devices
+        ]
+        if changes:
+            await self._state.record(*changes)

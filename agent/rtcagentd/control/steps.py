@@ -1,0 +1,283 @@
+"""Carries out one step at the engine, and reports what came of it.
+
+Each step of plan.py has one method here, which returns only when its events are written down, so that the next plan sees them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from rtcagent.engine.v1 import engine_pb2 as en
+from rtcagent.v1 import event_pb2 as ev
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
+from rtcagent_client import fold
+
+from rtcagentd.control import plan
+from rtcagentd.control.events import capture_changed, cause, event, publication_changed, room_changed
+from rtcagentd.control.objects import Key, room_id_of
+from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.state import State
+from rtcagentd.supervise.engine_session import EngineSession, StepTimeout
+
+log = logging.getLogger(__name__)
+
+TokenMaker = Callable[[ty.RoomConfig], str | None]
+
+
+class Steps:
+    """Steps of one engine generation."""
+
+    def __init__(
+        self, state: State, progress: ProgressTable, session: EngineSession, make_token: TokenMaker, joined: set[str]
+    ) -> None:
+        self._state = state
+        self._progress = progress
+        self._session = session
+        self._make_token = make_token
+        self._joined = joined  # rooms joined since they were ordered: the next join is a reconnect
+
+    async def make(self, step: plan.Step) -> None:
+        """Carry out `step`. EngineGone means that nothing more can be."""
+        match step:
+            case plan.OpenSource():
+                await self._open_source(step)
+            case plan.CloseSource():
+                await self._close_source(step)
+            case plan.AwaitDevice():
+                await self._await_device(step)
+            case plan.Join():
+                await self._join(step)
+            case plan.Leave():
+                await self._leave(step)
+            case plan.Publish():
+                await self._publish(step)
+            case plan.Unpublish():
+                await self._unpublish(step)
+            case plan.SetMuted():
+                await self._set_muted(step)
+            case plan.SetSubscribed():
+                await self._set_subscribed(step)
+
+    # -- sources
+
+    async def _open_source(self, step: plan.OpenSource) -> None:
+        status = fold.find_capture(self._state.reported, step.source_id)
+        if status is None or (status.state != st.CAPTURE_STATE_CAPTURING and self._is_first_try(step.key)):
+            self._state.record(
+                capture_changed(st.CaptureStatus(source_id=step.source_id, state=st.CAPTURE_STATE_STARTING))
+            )
+        try:
+            answer = await self._session.open_source(en.OpenSourceRequest(source_id=step.source_id, config=step.config))
+        except StepTimeout:
+            answer = en.OpenSourceResponse(failure=_timeout("opening the source"))
+        if answer.HasField("failure"):
+            await self.capture_failed(step.source_id, step.key, step.digest, answer.failure)
+            return
+        status = st.CaptureStatus()
+        status.CopyFrom(answer.capture)
+        status.source_id = step.source_id
+        status.state = st.CAPTURE_STATE_CAPTURING
+        self._progress.succeeded(step.key, step.digest)
+        await self._state.record(capture_changed(status))
+
+    async def capture_failed(self, source_id: str, key: Key, digest: bytes, failure: en.Failure) -> None:
+        """Report a source that did not open, or ended, and set when to try again."""
+        self._fail(key, digest, failure)
+        status = st.CaptureStatus(source_id=source_id, cause=failure.cause)
+        status.state = st.CAPTURE_STATE_REFUSED if failure.permanent else st.CAPTURE_STATE_WAITING
+        before = fold.find_capture(self._state.reported, source_id)
+        if before is None or (before.state, before.cause) != (status.state, status.cause):
+            await self._state.record(capture_changed(status))
+
+    async def _await_device(self, step: plan.AwaitDevice) -> None:
+        waiting = st.CaptureStatus(source_id=step.source_id, state=st.CAPTURE_STATE_WAITING, cause=step.cause)
+        await self._state.record(capture_changed(waiting))
+
+    async def _close_source(self, step: plan.CloseSource) -> None:
+        await self._session.close_source(en.CloseSourceRequest(source_id=step.source_id))
+        self._progress.forget(step.key)
+        stopped = st.CaptureStatus(source_id=step.source_id, state=st.CAPTURE_STATE_STOPPED)
+        stopped.cause.CopyFrom(cause(ty.REASON_ORDERED, "its order has ended"))
+        await self._state.record(capture_changed(stopped))
+
+    # -- rooms
+
+    async def _join(self, step: plan.Join) -> None:
+        room_id = step.config.room_id
+        status = st.RoomStatus(room_id=room_id, user_id=step.config.user_id, server_url=step.config.server_url)
+        config = ty.RoomConfig()
+        config.CopyFrom(step.config)
+        token = step.token or self._make_token(config)
+        if not token:
+            no_key = "no token was given and the agent has no key for this server: join again with a token"
+            failure = en.Failure(cause=cause(ty.REASON_TOKEN_REJECTED, no_key), permanent=True)
+            await self.room_failed(status, step.key, step.digest, failure)
+            return
+        config.token = token
+        before = fold.find_room(self._state.reported, room_id)
+        if before is None or (self._is_first_try(step.key) and before.state != st.ROOM_STATE_JOINED):
+            status.state = st.ROOM_STATE_JOINING
+            self._state.record(room_changed(status))
+        self._forget_streams(room_id)
+        try:
+            answer = await self._session.join(en.JoinRequest(config=config))
+        except StepTimeout:
+            answer = en.JoinResponse(failure=_timeout("joining the room"))
+        if answer.HasField("failure"):
+            await self.room_failed(status, step.key, step.digest, answer.failure)
+            return
+        joined = st.RoomStatus()
+        joined.CopyFrom(answer.room)
+        joined.room_id, joined.user_id, joined.server_url = room_id, config.user_id, config.server_url
+        joined.state = st.ROOM_STATE_JOINED
+        joined.join_type = st.JOIN_TYPE_RECONNECTED if room_id in self._joined else st.JOIN_TYPE_FIRST
+        joined.joined_at.GetCurrentTime()
+        self._joined.add(room_id)
+        self._progress.succeeded(step.key, step.digest)
+        await self._state.record(room_changed(joined))
+
+    async def room_failed(self, status: st.RoomStatus, key: Key, digest: bytes, failure: en.Failure) -> None:
+        """Report a room that was not joined, or was lost, and set when to try again.
+
+        A repeated failure for the same reason is told only each time its count has doubled: it may go on for days.
+        """
+        self._fail(key, digest, failure)
+        self._forget_streams(status.room_id)
+        failures = self._progress.of(key).failures
+        status.state = st.ROOM_STATE_REFUSED if failure.permanent else st.ROOM_STATE_WAITING
+        status.cause.CopyFrom(failure.cause)
+        status.attempt_count = failures
+        before = fold.find_room(self._state.reported, status.room_id)
+        is_news = before is None or (before.state, before.cause.reason) != (status.state, status.cause.reason)
+        if is_news or failures & (failures - 1) == 0:
+            await self._state.record(room_changed(status))
+
+    async def _leave(self, step: plan.Leave) -> None:
+        await self._session.leave(en.LeaveRequest(room_id=step.room_id))
+        self._progress.forget(step.key)
+        self._forget_streams(step.room_id)
+        self._joined.discard(step.room_id)
+        left = st.RoomStatus(room_id=step.room_id, state=st.ROOM_STATE_LEFT)
+        left.cause.CopyFrom(cause(ty.REASON_ORDERED, "its order has ended"))
+        await self._state.record(room_changed(left))
+
+    def _forget_streams(self, room_id: str) -> None:
+        """What was published and subscribed went with the connection."""
+        for kind in ("stream", "subscription"):
+            for key in self._progress.keys(kind):
+                if room_id_of(key) == room_id and not self._progress.of(key).in_flight:
+                    self._progress.forget(key)
+
+    # -- streams
+
+    async def _publish(self, step: plan.Publish) -> None:
+        stream = step.stream
+        request = en.PublishRequest(
+            room_id=stream.room_id,
+            source_id=stream.source_id,
+            kind=stream.kind,
+            name=stream.name,
+            encoder=stream.encoder,
+            format=step.format,
+            muted=stream.muted,
+        )
+        status = st.PublicationStatus(
+            room_id=stream.room_id, source_id=stream.source_id, kind=stream.kind, name=stream.name, muted=stream.muted
+        )
+        if self._is_first_try(step.key):
+            status.state = st.PUBLICATION_STATE_PUBLISHING
+            self._state.record(publication_changed(status))
+        try:
+            answer = await self._session.publish(request)
+        except StepTimeout:
+            answer = en.PublishResponse(failure=_timeout("publishing the stream"))
+        if answer.HasField("failure"):
+            await self.publication_failed(status, step.key, step.digest, answer.failure)
+            return
+        status.MergeFrom(answer.publication)
+        status.muted = stream.muted
+        status.state = st.PUBLICATION_STATE_PUBLISHED
+        room = fold.find_room(self._state.reported, stream.room_id)
+        if room is None or room.state not in (st.ROOM_STATE_JOINED, st.ROOM_STATE_RECONNECTING):
+            self._progress.forget(step.key)  # the room was lost meanwhile, and the publication with it
+            return
+        self._progress.succeeded(step.key, step.digest)
+        before = fold.find_publication(self._state.reported, stream.room_id, stream.source_id)
+        status.first_frame_sent = before is not None and before.first_frame_sent
+        await self._state.record(publication_changed(status))
+
+    async def publication_failed(
+        self, status: st.PublicationStatus, key: Key, digest: bytes, failure: en.Failure
+    ) -> None:
+        """Report a stream that was not published, or ended, and set when to try again."""
+        self._fail(key, digest, failure)
+        status.state = st.PUBLICATION_STATE_REFUSED if failure.permanent else st.PUBLICATION_STATE_WAITING
+        status.cause.CopyFrom(failure.cause)
+        before = fold.find_publication(self._state.reported, status.room_id, status.source_id)
+        if before is None or (before.state, before.cause) != (status.state, status.cause):
+            await self._state.record(publication_changed(status))
+
+    async def _unpublish(self, step: plan.Unpublish) -> None:
+        await self._session.unpublish(en.UnpublishRequest(room_id=step.room_id, source_id=step.source_id))
+        self._progress.forget(step.key)
+        ended = st.PublicationStatus(room_id=step.room_id, source_id=step.source_id)
+        ended.state = st.PUBLICATION_STATE_UNPUBLISHED
+        ended.cause.CopyFrom(cause(ty.REASON_ORDERED, "its order, or the capture of its source, has ended"))
+        await self._state.record(publication_changed(ended))
+
+    async def _set_muted(self, step: plan.SetMuted) -> None:
+        request = en.SetMutedRequest(room_id=step.room_id, source_id=step.source_id, muted=step.muted)
+        answer = await self._session.set_muted(request)
+        if answer.HasField("failure"):
+            status = st.PublicationStatus(room_id=step.room_id, source_id=step.source_id)
+            digest = self._progress.of(step.key).applied or b""
+            await self.publication_failed(status, step.key, digest, answer.failure)
+            return
+        before = fold.find_publication(self._state.reported, step.room_id, step.source_id)
+        if before is not None:
+            status = st.PublicationStatus()
+            status.CopyFrom(before)
+            status.muted = step.muted
+            await self._state.record(publication_changed(status))
+
+    async def _set_subscribed(self, step: plan.SetSubscribed) -> None:
+        request = en.SetSubscribedRequest(
+            room_id=step.room_id,
+            user_id=step.user_id,
+            kind=step.kind,
+            name=step.name,
+            subscribed=step.subscribed,
+        )
+        try:
+            answer = await self._session.set_subscribed(request)
+        except StepTimeout:
+            answer = en.SetSubscribedResponse(failure=_timeout("subscribing to the stream"))
+        if not answer.HasField("failure"):
+            self._progress.succeeded(step.key, step.digest)
+            return
+        self._fail(step.key, step.digest, answer.failure)
+        if answer.failure.permanent:
+            refused = ev.SubscriptionStateChanged(
+                room_id=step.room_id,
+                user_id=step.user_id,
+                kind=step.kind,
+                name=step.name,
+                subscription=st.SUBSCRIPTION_STATE_REFUSED,
+                cause=answer.failure.cause,
+            )
+            await self._state.record(event(refused))
+
+    # --
+
+    def _is_first_try(self, key: Key) -> bool:
+        return self._progress.of(key).failures == 0
+
+    def _fail(self, key: Key, digest: bytes, failure: en.Failure) -> None:
+        log.info("%s %s: %s", key.kind, key.text, failure.cause.message)
+        now = asyncio.get_running_loop().time()
+        self._progress.failed(key, digest, failure.cause, failure.permanent, now)
+
+
+def _timeout(what: str) -> en.Failure:
+    return en.Failure(cause=cause(ty.REASON_TIMEOUT, f"{what} did not end in time; it is tried again"))

@@ -1,0 +1,163 @@
+"""rtcagentd: starts the parts of the daemon in order and stops them in reverse. Only this file knows the order."""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from rtcagent.v1 import event_pb2 as ev
+from rtcagent.v1 import state_pb2 as st
+
+from rtcagentd import __version__
+from rtcagentd.api.agent import AgentService
+from rtcagentd.api.capture import CaptureService
+from rtcagentd.api.devices import DevicesService
+from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.rooms import RoomsService
+from rtcagentd.api.server import ApiServer
+from rtcagentd.config import Config, ConfigError, load
+from rtcagentd.control.events import event
+from rtcagentd.control.keeping import Keeper, boot_id
+from rtcagentd.control.ledger import Ledger
+from rtcagentd.control.orders import Orders
+from rtcagentd.control.outcomes import Outcomes
+from rtcagentd.control.reconciler import Reconciler
+from rtcagentd.control.room_tokens import ServerKey
+from rtcagentd.control.state import State
+from rtcagentd.journal.journal import Journal
+from rtcagentd.store.database import Database, StoreError
+from rtcagentd.supervise.engine_process import EngineProcess
+from rtcagentd.supervise.room_server import RoomServer, RoomServerError
+
+log = logging.getLogger("rtcagentd")
+
+DEFAULT_CONFIG = Path("/etc/rtcagent/rtcagent.toml")
+
+
+class AlreadyRunning(Exception):
+    """Another daemon owns the state."""
+
+
+async def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. A part that cannot start ends the process with its own error."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # before anything slow, so none is lost
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    this_boot = boot_id()
+    # The order of starting; each part is stopped, in reverse, within:   room server 3 s, API 1 s, engine 5 s
+    async with contextlib.AsyncExitStack() as parts:
+        parts.enter_context(_sole_owner(config.state_dir, config.runtime_dir))
+        database = await parts.enter_async_context(Database(config.state_dir / "rtcagent.db"))
+        journal = Journal(database, config.journal.max_events, config.journal.max_age_days * 86_400)
+        await journal.open()
+        state = State(database, journal)
+        await state.load()
+        started = ev.AgentStarted(version=__version__, boot_id=this_boot, revision=state.revision)
+        await state.record(event(started))
+        ledger = Ledger(state, this_boot)
+        keeper = Keeper(state, ledger, this_boot)
+        await keeper.end_overdue()  # before anything is opened that was to hold until now
+        server = await parts.enter_async_context(_room_server(config))
+        orders = Orders(state, config.name, server, config.media.folders)
+        retry = config.retry
+        reconciler = Reconciler(state, orders.make_token, retry.first_ms / 1000, retry.max_ms / 1000)
+        outcomes = Outcomes(state, reconciler.progress)
+        desk = OrderDesk(ledger, reconciler, outcomes)
+        engine = EngineProcess(config, reconciler, __version__)
+        reconciler.replace_engine = engine.replace
+        await parts.enter_async_context(engine)
+        api = ApiServer(
+            config.listeners,
+            AgentService(config.name, state, journal, reconciler, outcomes, server),
+            RoomsService(state, orders, desk, reconciler),
+            CaptureService(orders, desk, reconciler),
+            DevicesService(state, orders, desk),
+        )
+        await parts.enter_async_context(api)
+        parts.push_async_callback(_say_stopping, state)
+        for work in (reconciler.run(), keeper.run(), _report_health(state, api)):
+            task = asyncio.create_task(work)
+            parts.push_async_callback(_end, task)
+        log.info("rtcagentd %s runs as %r, state in %s", __version__, config.name, config.state_dir)
+        await stopping.wait()
+        log.info("stopping")
+
+
+@contextlib.contextmanager
+def _sole_owner(state_dir: Path, runtime_dir: Path) -> Iterator[None]:
+    """Hold the lock of the state folder: two daemons would undo each other's work."""
+    for folder, mode in ((state_dir, 0o700), (runtime_dir, 0o750)):
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    with open(state_dir / "lock", "w", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunning(
+                f"another rtcagentd uses the state in {state_dir}: stop it, or set state_dir"
+            ) from error
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _room_server(config: Config) -> AsyncIterator[ServerKey | None]:
+    """The server of rooms that are joined without one: the embedded one, run here, or the configured one."""
+    if config.embedded_server is not None:
+        async with RoomServer(config.embedded_server, config.state_dir, config.runtime_dir, config.retry) as server:
+            yield ServerKey(server.url, server.advertised_url, server.api_key, server.api_secret)
+    elif config.room_server is not None:
+        secret_file = config.room_server.api_secret_file
+        try:
+            secret = secret_file.read_text().strip() if secret_file is not None else ""
+        except OSError as error:
+            raise ConfigError(f"room_server.api_secret_file: {error}") from error
+        url = config.room_server.url
+        yield ServerKey(url, url, config.room_server.api_key, secret)
+    else:
+        yield None
+
+
+async def _report_health(state: State, api: ApiServer) -> None:
+    while True:
+        version = state.version
+        await api.set_health("engine", state.reported.engine.state == st.ENGINE_STATE_RUNNING)
+        await state.wait_for_change(version)
+
+
+async def _say_stopping(state: State) -> None:
+    with contextlib.suppress(StoreError):
+        await state.record(event(ev.AgentStopping()))
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def main() -> None:
+    """The console script."""
+    parser = argparse.ArgumentParser(prog="rtcagentd", description="Puts this machine's camera into RTC rooms.")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help=f"TOML file, default {DEFAULT_CONFIG}")
+    parser.add_argument("--check", action="store_true", help="check the configuration and exit")
+    parser.add_argument("--version", action="version", version=f"rtcagentd {__version__}")
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    try:
+        config = load(arguments.config)
+        logging.basicConfig(
+            level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        )
+        if not arguments.check:
+            asyncio.run(run(config))
+    except (ConfigError, StoreError, RoomServerError, AlreadyRunning) as error:
+        sys.exit(f"rtcagentd: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""Keeps an engine process running: starts it, attaches, watches its heartbeat, and replaces it when it fails.
+
+The only code that starts or ends an engine. What the engine is to do is control's affair, told by `EngineOwner`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Protocol
+
+from rtcagent.engine.v1 import engine_pb2 as en
+
+from rtcagentd.config import Config
+from rtcagentd.supervise.engine_session import EngineGone, EngineSession, StepTimeout
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_EVERY_S = 1.0
+TERM_S = 2.0  # from SIGTERM to SIGKILL
+RESTART_FIRST_S = 0.1
+RESTART_MAX_S = 10.0
+STEADY_S = 60.0  # an engine that ran this long is started again without delay
+
+
+class EngineOwner(Protocol):
+    """Who uses the engine. Called on the event loop, in order; `engine_down` follows each `engine_starting`."""
+
+    async def engine_starting(self, generation: int) -> None: ...
+    async def engine_up(self, session: EngineSession, pid: int) -> None: ...
+    async def engine_event(self, event: en.EngineEvent) -> None: ...
+    async def engine_down(self, why: str, *, stopping: bool) -> None: ...
+
+
+class EngineProcess:
+    """The engine of this daemon. `async with` runs it; leaving stops it within a few seconds."""
+
+    def __init__(self, config: Config, owner: EngineOwner, version: str) -> None:
+        self._config = config
+        self._owner = owner
+        self._version = version
+        self._socket_path = config.runtime_dir / "engine.sock"
+        self._pid_path = config.runtime_dir / "engine.pid"
+        self._generation = time.time_ns() // 1_000_000
+        self._process: asyncio.subprocess.Process | None = None
+        self._session: EngineSession | None = None
+        self._fail: asyncio.Event = asyncio.Event()
+        self._fail_why = ""
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "EngineProcess":
+        await asyncio.to_thread(_end_leftover, self._pid_path)
+        self._task = asyncio.create_task(self._keep_running(), name="engine process")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def replace(self, why: str) -> None:
+        """End this engine and start another."""
+        self._fail_why = self._fail_why or why
+        self._fail.set()
+
+    async def _keep_running(self) -> None:
+        delay_s = RESTART_FIRST_S
+        while True:
+            started_at = time.monotonic()
+            self._fail, self._fail_why = asyncio.Event(), ""
+            self._generation += 1
+            why, stopping = "the engine ended", True
+            try:
+                await self._owner.engine_starting(self._generation)
+                await self._run_once()
+                stopping = False
+            except (EngineGone, StepTimeout, OSError) as error:
+                why, stopping = self._fail_why or str(error) or "the engine did not answer in time", False
+            except Exception as error:
+                log.exception("handling the engine failed; it is replaced")
+                why, stopping = f"the daemon could not handle the engine: {error}", False
+            finally:
+                why = await asyncio.shield(self._end(why, stopping))
+                await self._owner.engine_down(why, stopping=stopping)
+            steady = time.monotonic() - started_at > STEADY_S
+            delay_s = RESTART_FIRST_S if steady else min(delay_s * 2, RESTART_MAX_S)
+            await asyncio.sleep(delay_s)
+
+    async def _run_once(self) -> None:
+        self._process = await self._spawn()
+        session = EngineSession(str(self._socket_path), self._generation)
+        self._session = session
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            exited = asyncio.create_task(self._exited(self._process))
+            attached = asyncio.create_task(self._attach(session))
+            tasks = [exited, attached]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not attached.done():
+                exited.result()
+            attached.result()
+            tasks += [
+                asyncio.create_task(self._pump_events(session)),
+                asyncio.create_task(self._beat(session)),
+                asyncio.create_task(self._failed()),
+            ]
+            await self._owner.engine_up(session, self._process.pid)
+            watched = [task for task in tasks if task is not attached]
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for task in sorted(done, key=lambda task: task is not exited):  # how it ended says more than a lost call
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        self._socket_path.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "rtcagentd.engine.main"]
+        command += ["--socket", str(self._socket_path), "--kind", self._config.engine.kind]
+        command += ["--build-version", self._version, "--log-level", self._config.log_level]
+        for folder in self._config.media.folders:
+            command += ["--media-folder", str(folder)]
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+        self._pid_path.write_text(f"{process.pid} {_start_time(process.pid)}\n")
+        return process
+
+    async def _attach(self, session: EngineSession) -> None:
+        timeout_s = self._config.engine.start_timeout_ms / 1000
+        try:
+            await session.attach(self._version, timeout_s)
+        except StepTimeout as error:
+            raise EngineGone(f"the engine did not start within {timeout_s:.0f} s") from error
+
+    async def _pump_events(self, session: EngineSession) -> None:
+        async for event in session.events():
+            await self._owner.engine_event(event)
+
+    async def _beat(self, session: EngineSession) -> None:
+        timeout_s = self._config.engine.heartbeat_timeout_ms / 1000
+        while True:
+            try:
+                await session.heartbeat(timeout_s)
+            except StepTimeout as error:
+                raise EngineGone(f"the engine gave no sign of life for {timeout_s:.1f} s") from error
+            await asyncio.sleep(HEARTBEAT_EVERY_S)
+
+    async def _failed(self) -> None:
+        await self._fail.wait()
+        raise EngineGone(self._fail_why)
+
+    async def _exited(self, process: asyncio.subprocess.Process) -> None:
+        raise EngineGone(_how_it_ended(await process.wait()))
+
+    async def _end(self, why: str, stopping: bool) -> str:
+        """Make sure that the process is gone, politely where it is still asked to stop; says how it went."""
+        process, self._process = self._process, None
+        session, self._session = self._session, None
+        if process is not None and process.returncode is None:
+            if stopping and session is not None:
+                with contextlib.suppress(EngineGone, StepTimeout):
+                    await session.shutdown()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), TERM_S)
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        elif process is not None:
+            why = _how_it_ended(process.returncode or 0)
+        if session is not None:
+            await session.close()
+        self._pid_path.unlink(missing_ok=True)
+        return why
+
+
+def _how_it_ended(status: int) -> str:
+    if status < 0:
+        return f"the engine process was ended by {signal.Signals(-status).name}"
+    return f"the engine process ended by itself with status {status}"
+
+
+def _start_time(pid: int) -> str:
+    """When a process was started, in the kernel's ticks: with the pid it names one process for good."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _end_leftover(pid_path: Path) -> None:
+    """End the engine of a daemon that was killed: two engines must never hold the devices, or be in the rooms, at once."""
+    try:
+        pid_text, started = pid_path.read_text().split()
+    except (OSError, ValueError):
+        return
+    pid = int(pid_text)
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if _start_time(pid) == started:
+            log.warning("ending the engine process %d of an earlier daemon", pid)
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            select.select([handle], [], [], TERM_S)
+    finally:
+        os.close(handle)
+        pid_path.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""The daemon's end of the engine contract: one attached engine process, its steps, its gate and its events."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from rtcagent.engine.v1 import engine_pb2 as en
+from rtcagent.engine.v1 import engine_pb2_grpc as en_grpc
+
+T = TypeVar("T")
+
+OPEN_SOURCE_S = 15.0
+JOIN_S = 25.0
+PUBLISH_S = 10.0
+CLOSE_S = 8.0
+QUICK_S = 5.0
+SHUT_GATE_S = 0.1  # what is not allowed any more has stopped by then, or the engine is killed
+OPEN_GATE_S = 2.0
+SHUTDOWN_S = 3.0
+
+
+class EngineGone(Exception):
+    """The engine does not answer any more, or not as its contract says; it is to be replaced."""
+
+
+class StepTimeout(Exception):
+    """A step did not end within its deadline; the engine gives it up."""
+
+
+class EngineSession:
+    """One generation of the engine. After EngineGone only `close` is left to call."""
+
+    def __init__(self, socket_path: str, generation: int) -> None:
+        self.generation = generation
+        # Gate and heartbeat have a connection of their own: they must not wait behind a large answer.
+        self._channels = [grpc.aio.insecure_channel(f"unix:{socket_path}", _own_connection(n)) for n in range(2)]
+        self._steps = en_grpc.EngineStub(self._channels[0])
+        self._control = en_grpc.EngineStub(self._channels[1])
+        self.attached = en.AttachResponse()
+
+    async def attach(self, build_version: str, timeout_s: float) -> en.AttachResponse:
+        """Wait for the engine's socket and become its daemon."""
+        request = en.AttachRequest(build_version=build_version, generation=self.generation)
+        self.attached = await _made(self._control.Attach(request, timeout=timeout_s, wait_for_ready=True))
+        return self.attached
+
+    async def close(self) -> None:
+        for channel in self._channels:
+            await channel.close()
+
+    async def events(self) -> AsyncIterator[en.EngineEvent]:
+        """What happens in the engine, until it is gone."""
+        call = self._steps.WatchEvents(en.WatchEventsRequest(generation=self.generation))
+        with _translated():
+            async for event in call:
+                yield event
+        raise EngineGone("the engine ended its event stream")
+
+    async def heartbeat(self, timeout_s: float) -> en.HeartbeatResponse:
+        return await _made(self._control.Heartbeat(en.HeartbeatRequest(generation=self.generation), timeout=timeout_s))
+
+    async def set_gate(self, request: en.SetGateRequest, *, shuts: bool) -> None:
+        """Say what may be captured and sent. A gate that shuts something is answered at once, or the engine is gone."""
+        request.generation = self.generation
+        try:
+            await _made(self._control.SetGate(request, timeout=SHUT_GATE_S if shuts else OPEN_GATE_S))
+        except StepTimeout as error:
+            raise EngineGone("the engine did not set its gate in time") from error
+
+    async def open_source(self, request: en.OpenSourceRequest) -> en.OpenSourceResponse:
+        request.generation = self.generation
+        return await _made(self._steps.OpenSource(request, timeout=OPEN_SOURCE_S))
+
+    async def close_source(self, request: en.CloseSourceRequest) -> None:
+        request.generation = self.generation
+        await _made(self._steps.CloseSource(request, timeout=CLOSE_S))
+
+    async def join(self, request: en.JoinRequest) -> en.JoinResponse:
+        request.generation = self.generation
+        return await _made(self._steps.Join(request, timeout=JOIN_S))
+
+    async def leave(self, request: en.LeaveRequest) -> None:
+        request.generation = self.generation
+        await _made(self._steps.Leave(request, timeout=CLOSE_S))
+
+    async def publish(self, request: en.PublishRequest) -> en.PublishResponse:
+        request.generation = self.generation
+        return await _made(self._steps.Publish(request, timeout=PUBLISH_S))
+
+    async def unpublish(self, request: en.UnpublishRequest) -> None:
+        request.generation = self.generation
+        await _made(self._steps.Unpublish(request, timeout=CLOSE_S))
+
+    async def set_muted(self, request: en.SetMutedRequest) -> en.SetMutedResponse:
+        request.generation = self.generation
+        return await _made(self._steps.SetMuted(request, timeout=QUICK_S))
+
+    async def set_subscribed(self, request: en.SetSubscribedRequest) -> en.SetSubscribedResponse:
+        request.generation = self.generation
+        return await _made(self._steps.SetSubscribed(request, timeout=QUICK_S))
+
+    async def take_snapshot(self, request: en.TakeSnapshotRequest) -> en.TakeSnapshotResponse:
+        request.generation = self.generation
+        return await _made(self._steps.TakeSnapshot(request, timeout=QUICK_S))
+
+    async def media_stats(self) -> en.GetMediaStatsResponse:
+        return await _made(
+            self._steps.GetMediaStats(en.GetMediaStatsRequest(generation=self.generation), timeout=QUICK_S)
+        )
+
+    async def shutdown(self) -> None:
+        await _made(self._control.Shutdown(en.ShutdownRequest(generation=self.generation), timeout=SHUTDOWN_S))
+
+
+def _own_connection(number: int) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.use_local_subchannel_pool", 1),
+        ("rtcagent.connection", number),
+        ("grpc.initial_reconnect_backoff_ms", 20),
+        ("grpc.min_reconnect_backoff_ms", 20),
+        ("grpc.max_reconnect_backoff_ms", 100),
+        ("grpc.max_receive_message_length", 64 << 20),
+    ]
+
+
+async def _made(call: Awaitable[T]) -> T:
+    with _translated():
+        return await call
+
+
+@contextlib.contextmanager
+def _translated() -> Any:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise StepTimeout from error
+        raise EngineGone(error.details() or error.code().name) from error
