@@ -1,6 +1,6 @@
 """Fails when pytest skipped a test that is not listed with its reason: `check_skips.py RESULTS.xml SKIPS.txt`.
 
-A line of SKIPS.txt is "PATTERN  # reason"; the pattern (with * and ?) is matched against "tests.unit.test_x::test_y[z]".
+A line of SKIPS.txt is "PATTERN  # reason"; the pattern (with * and ?) is for names as "tests.unit.test_x::test_y[z]".
 """
 
 import fnmatch

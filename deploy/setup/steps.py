@@ -148,6 +148,7 @@ def _room_server() -> Step:
                 "build",
                 "-v",
                 "-trimpath",
+                "-buildvcs=false",
                 "-ldflags=-s -w",
                 "-o",
                 SFU,

@@ -3,14 +3,11 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tell import SetupError, run_long, say
 
-_LISTS = Path("/var/lib/apt/lists")
-_LISTS_AGE_S = 24 * 3600
 _INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300")
 
 
@@ -52,8 +49,8 @@ def install_packages(names: list[str], log: Path) -> None:
     say(f"  missing system packages: {' '.join(names)}")
     prefix = _as_root(names)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    if not _known(names) or _lists_are_old():
-        _apt("reading the package lists", [*prefix, "apt-get", "update"], log, environment)
+    # always: the lists of a fresh machine are empty, and old ones name versions that the archive no longer has
+    _apt("reading the package lists", [*prefix, "apt-get", "update"], log, environment)
     _apt("installing system packages", [*prefix, *_INSTALL, *names], log, environment)
 
 
@@ -78,19 +75,3 @@ def _as_root(names: list[str]) -> list[str]:
         f"installing system packages needs root: run `apt-get update && apt-get install {' '.join(names)}` as root"
         " and then make again"
     )
-
-
-def _known(names: list[str]) -> bool:
-    """Whether the package lists of this machine have every one of the packages."""
-    result = subprocess.run(
-        ["apt-cache", "show", "--no-all-versions", *names], stdin=subprocess.DEVNULL, capture_output=True, check=False
-    )
-    return result.returncode == 0
-
-
-def _lists_are_old() -> bool:
-    """Whether the lists may name versions that the archive no longer has."""
-    try:
-        return time.time() - _LISTS.stat().st_mtime > _LISTS_AGE_S
-    except OSError:
-        return True
