@@ -14,7 +14,9 @@ _CONNECTED = (st.ROOM_STATE_JOINING, st.ROOM_STATE_JOINED, st.ROOM_STATE_RECONNE
 
 
 def apply(state: st.ReportedState, event: ev.Event) -> None:
-    """Change `state` as `event` says. Events that report no state change nothing; nor do those about rooms that are not listed."""
+    """Change `state` as `event` says. Events that report no state change nothing; nor do those about rooms that are
+    not listed.
+    """
     kind = event.WhichOneof("payload")
     rule = _RULES.get(kind or "")
     if rule is not None:
