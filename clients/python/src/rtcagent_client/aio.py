@@ -175,6 +175,7 @@ class AsyncClient:
         *,
         on_gap: Literal["raise"] = "raise",
         on_lost: Callable[[RtcAgentError], None] | None = None,
+        on_restored: Callable[[], None] | None = None,
     ) -> "AsyncEvents[Event]": ...
     @overload
     def events(
@@ -185,6 +186,7 @@ class AsyncClient:
         *,
         on_gap: Literal["yield"],
         on_lost: Callable[[RtcAgentError], None] | None = None,
+        on_restored: Callable[[], None] | None = None,
     ) -> "AsyncEvents[Event | Gap]": ...
     def events(
         self,
@@ -194,16 +196,17 @@ class AsyncClient:
         *,
         on_gap: OnGap = "raise",
         on_lost: Callable[[RtcAgentError], None] | None = None,
+        on_restored: Callable[[], None] | None = None,
     ) -> "AsyncEvents[Any]":
         """Follow the event log: `async for event in client.events():`, for ever.
 
         `after`: go on after this position; None: begin now (with `async with`, at its beginning; else with the first
         iteration). `types`: names of Event payloads ("room_state_changed"); `room_ids`: only events about these rooms
         and those about none. A lost connection is restored for ever, with back-off, without a hole or a duplicate;
-        `on_lost` is told of every failed try. Events that the agent no longer has raise EventGap, or with
-        on_gap="yield" give a Gap.
+        `on_lost` is told of every failed try, and `on_restored` when one succeeds. Events that the agent no longer has
+        raise EventGap, or with on_gap="yield" give a Gap.
         """
-        return AsyncEvents(self, after, types, room_ids, on_gap, on_lost)
+        return AsyncEvents(self, after, types, room_ids, on_gap, on_lost, on_restored)
 
     def _moved(self, position: Position | None) -> None:
         self._position = position
@@ -220,12 +223,15 @@ class AsyncEvents(Generic[T], AsyncIterator[T]):
         room_ids: Iterable[str],
         on_gap: OnGap,
         on_lost: Callable[[RtcAgentError], None] | None,
+        on_restored: Callable[[], None] | None,
     ) -> None:
         check_on_gap(on_gap)
         self._client = client
         self._cursor = Cursor(after, types, room_ids)
         self._on_gap = on_gap
         self._on_lost = on_lost
+        self._on_restored = on_restored
+        self._is_lost = False
         self._backoff = Backoff(0.1, STREAM_MAX_S)
         self._stream: _Stream | None = None
         self._closed = False
@@ -272,6 +278,7 @@ class AsyncEvents(Generic[T], AsyncIterator[T]):
                 return
             if not is_lost(error):
                 raise
+            self._is_lost = True
             if self._on_lost is not None:
                 self._on_lost(error)
             await asyncio.sleep(self._backoff.next_s())
@@ -293,6 +300,9 @@ class AsyncEvents(Generic[T], AsyncIterator[T]):
         response = await _answer(stream.read(), self._client, stream)
         if isinstance(response, WatchEventsResponse):
             self._backoff.reset()
+            if self._is_lost and self._on_restored is not None:
+                self._on_restored()
+            self._is_lost = False
             self._cursor.take(response)
         else:
             raise errors.Unavailable(f"rtcagentd at {self._client.address} ended the stream of events")

@@ -170,6 +170,7 @@ class Client:
         *,
         on_gap: Literal["raise"] = "raise",
         on_lost: Callable[[RtcAgentError], None] | None = None,
+        on_restored: Callable[[], None] | None = None,
     ) -> "Events[Event]": ...
     @overload
     def events(
@@ -180,6 +181,7 @@ class Client:
         *,
         on_gap: Literal["yield"],
         on_lost: Callable[[RtcAgentError], None] | None = None,
+        on_restored: Callable[[], None] | None = None,
     ) -> "Events[Event | Gap]": ...
     def events(
         self,
@@ -189,16 +191,17 @@ class Client:
         *,
         on_gap: OnGap = "raise",
         on_lost: Callable[[RtcAgentError], None] | None = None,
+        on_restored: Callable[[], None] | None = None,
     ) -> "Events[Any]":
         """Follow the event log: `for event in client.events():`, until the stream or the client is closed.
 
         `after`: go on after this position; None: begin now (with `with`, at its beginning; else with the first
         iteration). `types`: names of Event payloads ("room_state_changed"); `room_ids`: only events about these rooms
         and those about none. A lost connection is restored for ever, with back-off, without a hole or a duplicate;
-        `on_lost` is told of every failed try. Events that the agent no longer has raise EventGap, or with
-        on_gap="yield" give a Gap.
+        `on_lost` is told of every failed try, and `on_restored` when one succeeds. Events that the agent no longer has
+        raise EventGap, or with on_gap="yield" give a Gap.
         """
-        return Events(self, after, types, room_ids, on_gap, on_lost)
+        return Events(self, after, types, room_ids, on_gap, on_lost, on_restored)
 
     def _moved(self, position: Position | None) -> None:
         self._position = position
@@ -215,12 +218,15 @@ class Events(Generic[T], Iterator[T]):
         room_ids: Iterable[str],
         on_gap: OnGap,
         on_lost: Callable[[RtcAgentError], None] | None,
+        on_restored: Callable[[], None] | None,
     ) -> None:
         check_on_gap(on_gap)
         self._client = client
         self._cursor = Cursor(after, types, room_ids)
         self._on_gap = on_gap
         self._on_lost = on_lost
+        self._on_restored = on_restored
+        self._is_lost = False
         self._backoff = Backoff(0.1, STREAM_MAX_S)
         self._stream: Any = None  # a call that is an iterator; grpc names no such type
         self._closed = threading.Event()
@@ -270,6 +276,7 @@ class Events(Generic[T], Iterator[T]):
                 return
             if not is_lost(error):
                 raise
+            self._is_lost = True
             if self._on_lost is not None:
                 self._on_lost(error)
             self._closed.wait(self._backoff.next_s())
@@ -298,6 +305,9 @@ class Events(Generic[T], Iterator[T]):
         if response is None:
             raise errors.Unavailable(f"rtcagentd at {self._client.address} ended the stream of events")
         self._backoff.reset()
+        if self._is_lost and self._on_restored is not None:
+            self._on_restored()
+        self._is_lost = False
         self._cursor.take(response)
 
     def _drop(self) -> None:

@@ -1,0 +1,89 @@
+"""Runs one command: connects, carries it out, and turns whatever happens into one line and an exit code."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+import grpc
+
+from rtcagent_client import address as addresses
+from rtcagent_client.blocking import Client
+from rtcagent_client.errors import RtcAgentError, UntrustedServer
+from rtcagent_client.rtcctl import exits
+from rtcagent_client.rtcctl.arguments import UsageError, read_secret
+from rtcagent_client.rtcctl.parser import parse
+from rtcagent_client.rtcctl.screen import Screen
+
+_PROBE_S = 3.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run rtcctl with these arguments, else with those of the process. Returns the exit code."""
+    try:
+        args = parse(None if argv is None else list(argv))
+    except SystemExit as end:
+        return int(end.code or 0)
+    screen = Screen(as_json=args.json)
+    try:
+        return _run(args, screen)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has enough; keep the interpreter from failing again when it flushes
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.REACHED
+    except (UsageError, ValueError) as error:
+        screen.error(str(error))
+        return exits.USAGE
+    except RtcAgentError as error:
+        code = error.code.name
+        screen.error(_explain(error), code=code, reason=error.reason, metadata=error.metadata, fields=error.fields)
+        return exits.UNREACHABLE if _is_unreachable(error) else exits.ERROR
+    except OSError as error:
+        screen.error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return exits.USAGE
+
+
+def _run(args: argparse.Namespace, screen: Screen) -> int:
+    if getattr(args, "is_offline", False):
+        return int(args.run(args, screen))
+    address = addresses.parse(args.address) if args.address else addresses.default()
+    token = read_secret(args.token_file) if args.token_file else None
+    # Asked before gRPC tries, because the kernel says more plainly why nobody can be reached, and at once.
+    if trouble := addresses.probe(address, min(_PROBE_S, args.timeout or _PROBE_S)):
+        hint = "is this user in the socket's group?" if "permission" in trouble else "is it running?"
+        text = f"cannot reach rtcagentd at {address}: {trouble}; {hint} (--address or {addresses.ADDRESS_VARIABLE})"
+        screen.error(text, code=grpc.StatusCode.UNAVAILABLE.name)
+        return exits.UNREACHABLE
+    with Client.connect(
+        str(address),
+        token,
+        args.ca_file,
+        args.cert_file,
+        args.key_file,
+        args.server_fingerprint,
+        timeout_s=args.timeout,
+    ) as client:
+        return int(args.run(client, args, screen))
+
+
+def _is_unreachable(error: RtcAgentError) -> bool:
+    return not error.reason and error.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def _explain(error: RtcAgentError) -> str:
+    text = error.message
+    # what the message does not say already
+    text += "".join(f"; {field}: {wrong}" for field, wrong in error.fields.items() if wrong not in text)
+    if error.reason and error.reason not in text:
+        text = f"{text} ({error.reason})"
+    if isinstance(error, UntrustedServer):
+        return f"{text} (--ca-file or --server-fingerprint)"
+    if error.code is grpc.StatusCode.UNAUTHENTICATED:
+        return f"{text} (--token-file, or --cert-file and --key-file)"
+    if error.code is grpc.StatusCode.UNAVAILABLE and not error.reason:
+        return f"{text}; does it want TLS? (--server-fingerprint or --ca-file)"
+    return text

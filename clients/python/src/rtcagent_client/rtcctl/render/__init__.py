@@ -1,0 +1,1 @@
+"""How people are shown what the agent answers."""
