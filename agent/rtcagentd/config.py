@@ -1,4 +1,4 @@
-"""The configuration file (TOML): its settings, their defaults and checks. deploy/rtcagent.toml explains each of them."""
+"""The configuration file (TOML): settings, defaults and checks. deploy/rtcagent.toml explains each of them."""
 
 import ipaddress
 import os

@@ -1,7 +1,7 @@
 """Who may call: checks each call of a listener before its handler runs.
 
-The check wraps the handlers when they are registered, so that no way of calling them goes round it. A method that CALLS does not name
-keeps the daemon from starting.
+The check wraps the handlers when they are registered, so that no way of calling them goes round it. A method that
+CALLS does not name keeps the daemon from starting.
 """
 
 import contextlib
@@ -78,7 +78,7 @@ def _by_token(tokens: TokenFile) -> Authenticator:
             log.error("nobody can come in: %s", error)
             raise OrderError(Code.UNAVAILABLE, "TOKENS_UNREADABLE", "the agent cannot read its token file") from error
         if name is None:
-            text = "this listener wants a token: send it as `authorization: Bearer TOKEN` (rtcctl: RTCAGENT_TOKEN or --token-file)"
+            text = "a token is needed: RTCAGENT_TOKEN or --token-file for rtcctl, else `authorization: Bearer TOKEN`"
             raise OrderError(Code.UNAUTHENTICATED, "TOKEN_MISSING" if not given else "TOKEN_WRONG", text)
         return ty.Controller(identity=name, address=context.peer())
 

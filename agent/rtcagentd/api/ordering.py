@@ -1,4 +1,6 @@
-"""What all orders have in common at the API: who, how long, once per request_id, and how long to wait for the outcome."""
+"""What all orders have in common at the API: who, how long, once per request_id, and how long to wait for the
+outcome.
+"""
 
 import grpc.aio
 from google.protobuf.message import Message

@@ -119,7 +119,9 @@ def _credentials(listener: Listener) -> grpc.ServerCredentials:
 
 
 def _clear_socket(listener: Listener) -> None:
-    """Make the socket's folder, and remove the socket of an earlier daemon (this one holds the lock of the state folder)."""
+    """Make the socket's folder, and remove the socket of an earlier daemon (this one holds the lock of the state
+    folder).
+    """
     if not listener.is_unix:
         return
     path = listener.socket_path

@@ -1,4 +1,6 @@
-"""Checks what orders ask for, before anything is stored: what can never work gets an error that says what was wrong and what to do."""
+"""Checks what orders ask for, before anything is stored: what can never work gets an error that says what was wrong
+and what to do.
+"""
 
 import json
 import re

@@ -1,4 +1,6 @@
-"""Takes orders: each is an edit of the desired state, made and synced in one transaction with its event and its request_id."""
+"""Takes orders: each is an edit of the desired state, made and synced in one transaction with its event and its
+request_id.
+"""
 
 import asyncio
 import hashlib

@@ -1,8 +1,8 @@
 """The kinds of objects that the desired state has, and their keys.
 
-A key is (kind, text): ("room", "demo"), ("capture", "camera"), ("stream", "demo/camera"),
-("subscription", "demo/ann/1/front"), ("slot", "front-cam"). Ids have no slash, so the text is unambiguous; a stream's name may have any character
-and comes last.
+A key is (kind, text): ("room", "demo"), ("capture", "camera"), ("stream", "demo/camera"), ("subscription",
+"demo/ann/1/front"), ("slot", "front-cam"). Ids have no slash, so the text is unambiguous; a stream's name may have
+any character and comes last.
 """
 
 from typing import NamedTuple, TypeAlias

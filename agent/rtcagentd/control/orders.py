@@ -1,4 +1,6 @@
-"""Every order of the API as an edit of the desired state. Each function checks what it can on the event loop, then returns the edit."""
+"""Every order of the API as an edit of the desired state. Each function checks what it can on the event loop, then
+returns the edit.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,9 @@ Edits: TypeAlias = Callable[[Edit], None]
 
 
 class Orders:
-    """What is needed to check orders: the state, the room server, the configuration, and the engine's limits once known."""
+    """What is needed to check orders: the state, the room server, the configuration, and the engine's limits once
+    known.
+    """
 
     def __init__(self, state: State, agent_name: str, server: ServerKey | None, media_folders: list[Path]) -> None:
         self._state = state

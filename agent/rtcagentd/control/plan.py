@@ -1,6 +1,8 @@
-"""Compares what is wanted with what the engine has, and names the next step for each object. Decides only; steps.py acts.
+"""Compares what is wanted with what the engine has, and names the next step for each object. Decides only; steps.py
+acts.
 
-The same comparison serves boot, orders, faults, devices that come and go, and a new engine: there is no other recovery code.
+The same comparison serves boot, orders, faults, devices that come and go, and a new engine: there is no other
+recovery code.
 """
 
 import hashlib
@@ -195,7 +197,8 @@ def _streams(state: State, progress: ProgressTable) -> Iterator[Step]:
 
 
 def _may_be_published(stream: WantedStream, capture: st.CaptureStatus | None, progress: ProgressTable) -> bool:
-    """A stream is published while its source is captured, or is being opened for the first time: viewers see it the sooner.
+    """A stream is published while its source is captured, or is being opened for the first time: viewers see it the
+    sooner.
 
     It stays when a source that has delivered is gone for a while (unplugged), so that viewers need not subscribe again.
     """

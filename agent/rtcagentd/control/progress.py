@@ -46,7 +46,9 @@ class ProgressTable:
         self._table[key] = Progress(applied=digest, in_flight=self.of(key).in_flight, has_been=True)
 
     def failed(self, key: Key, digest: bytes, why: ty.Cause, permanent: bool, now: float) -> None:
-        """The step failed, or what it had made came to an end. Sets when to try again, later each time, and never in step with others."""
+        """The step failed, or what it had made came to an end. Sets when to try again, later each time, and never in
+        step with others.
+        """
         progress = self.of(key)
         progress.applied = None
         progress.refused = digest if permanent else None

@@ -1,7 +1,8 @@
-"""Brings the machine to the desired state: at each change it sets the gate, compares, and starts the next step of each object.
+"""Brings the machine to the desired state: at each change it sets the gate, compares, and starts the next step of
+each object.
 
-Boot, orders, faults, devices and new engines all come here, and nowhere else. One step is in flight per object, each in a task of its own, so
-that a slow join delays nothing else.
+Boot, orders, faults, devices and new engines all come here, and nowhere else. One step is in flight per object, each
+in a task of its own, so that a slow join delays nothing else.
 """
 
 import asyncio
@@ -55,7 +56,9 @@ class Reconciler:
         self._wake.set()
 
     async def ask(self, question: Callable[[EngineSession], Awaitable[T]]) -> T:
-        """Ask the engine something that changes nothing. OrderError(UNAVAILABLE) when there is none to ask, or it does not answer."""
+        """Ask the engine something that changes nothing. OrderError(UNAVAILABLE) when there is none to ask, or it does
+        not answer.
+        """
         session = self.session
         if session is None:
             raise unavailable("ENGINE_STARTING", "the engine is being started: try again in a moment")
@@ -147,7 +150,9 @@ class Reconciler:
         self._wake.set()
 
     async def engine_event(self, happened: en.EngineEvent) -> None:
-        """Take an event of the engine. One about an object with a step in flight waits until that step's outcome is known."""
+        """Take an event of the engine. One about an object with a step in flight waits until that step's outcome is
+        known.
+        """
         if self._steps is None:
             return
         key = engine_events.key_of(happened)

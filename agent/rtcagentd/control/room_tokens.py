@@ -1,4 +1,5 @@
-"""Room tokens: mints them with a server's key, and reads those that controllers give. LiveKit's form: a JWT with a `video` grant.
+"""Room tokens: mints them with a server's key, and reads those that controllers give. LiveKit's form: a JWT with a
+`video` grant.
 
 Source of the form: LiveKit's documentation of access tokens.
 """

@@ -1,7 +1,7 @@
 """The agent's state in memory: what is desired, what is reported, and up to which event.
 
-Both change only when a write has been committed, on the event loop, in the order of the commits. So this view is consistent at any moment,
-and equal to what the store and the log would give.
+Both change only when a write has been committed, on the event loop, in the order of the commits. So this view is
+consistent at any moment, and equal to what the store and the log would give.
 """
 
 import asyncio

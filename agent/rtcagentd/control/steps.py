@@ -1,6 +1,7 @@
 """Carries out one step at the engine, and reports what came of it.
 
-Each step of plan.py has one method here, which returns only when its events are written down, so that the next plan sees them.
+Each step of plan.py has one method here, which returns only when its events are written down, so that the next plan
+sees them.
 """
 
 import asyncio

@@ -1,4 +1,6 @@
-"""What the desired state comes to on this machine, now: slots become devices, auto_publish becomes streams, and all of it becomes a gate."""
+"""What the desired state comes to on this machine, now: slots become devices, auto_publish becomes streams, and all
+of it becomes a gate.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

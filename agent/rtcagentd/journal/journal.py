@@ -1,7 +1,7 @@
 """The event log: numbers events, writes them down, and keeps the newest in memory for those who follow live.
 
-Events are inserted on the store's writer thread and published on the event loop after their commit, in the order of their seq. An event is
-serialised once, whoever reads it.
+Events are inserted on the store's writer thread and published on the event loop after their commit, in the order of
+their seq. An event is serialised once, whoever reads it.
 """
 
 import asyncio
@@ -96,7 +96,8 @@ class Journal:
     def _prune(self, connection: sqlite3.Connection) -> None:
         """Drop what is past the retention, the newest event never."""
         connection.execute(
-            "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND (seq <= (SELECT max(seq) FROM events) - ? "
+            "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND ("
+            "seq <= (SELECT max(seq) FROM events) - ? "
             "OR seq < coalesce((SELECT seq FROM events WHERE at_s >= ? ORDER BY seq LIMIT 1), 0))",
             (self._max_events, time.time() - self._max_age_s),
         )

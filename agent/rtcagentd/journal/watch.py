@@ -1,7 +1,8 @@
-"""Turns the event log into the responses of one watcher: filtered, several events in one response when there is a backlog.
+"""Turns the event log into the responses of one watcher: filtered, several events in one response when there is a
+backlog.
 
-A watcher holds no queue: it reads on from its own position when its last response has been taken. Responses are encoded here from the events' stored
-bytes, and responses that many watchers need alike are encoded once.
+A watcher holds no queue: it reads on from its own position when its last response has been taken. Responses are
+encoded here from the events' stored bytes, and responses that many watchers need alike are encoded once.
 """
 
 import asyncio
@@ -43,7 +44,7 @@ class Watchers:
         self._encoded_at_seq = 0
 
     async def responses(self, after: int | None, log_id: str, wanted: Filter) -> AsyncIterator[bytes]:
-        """Encoded WatchEventsResponses for a watcher that has seen `after` of `log_id`; None starts live. Never ends."""
+        """Encoded WatchEventsResponses for a watcher that has seen `after` of `log_id`; None starts live. Endless."""
         journal = self._journal
         seq = journal.last_seq if after is None else after
         if after is not None and log_id and log_id != journal.log_id:

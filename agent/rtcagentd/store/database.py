@@ -1,7 +1,7 @@
 """The one SQLite database, and the one thread that writes to it.
 
-Writes are functions that run on the writer thread, each in a savepoint of its own; those that wait together share one commit and so
-one sync to disk. Results are handed to the event loop in the order of the commits, after the sync.
+Writes are functions that run on the writer thread, each in a savepoint of its own; those that wait together share one
+commit and so one sync to disk. Results are handed to the event loop in the order of the commits, after the sync.
 """
 
 import asyncio
@@ -68,7 +68,8 @@ class Database:
     ) -> "asyncio.Future[T]":
         """Run `work` on the writer thread; the future has its result once that is synced to disk, or its error.
 
-        `then` is called with the result on the event loop, in the order of the commits, even when nobody awaits the future.
+        `then` is called with the result on the event loop, in the order of the commits, even when nobody awaits the
+        future.
         What `work` raises undoes its own changes and nobody else's.
         """
         future: asyncio.Future[T] = self._loop.create_future()

@@ -5,7 +5,8 @@ SCHEMA_VERSION = 1
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- What controllers asked for: one row for each object. `body` is the rtcagent.v1 Desired message named by `kind`; `secret` is the room token.
+-- What controllers asked for: one row for each object. `body` is the rtcagent.v1 Desired message named by `kind`;
+-- `secret` is the room token.
 CREATE TABLE desired (
     kind TEXT NOT NULL,
     key TEXT NOT NULL,

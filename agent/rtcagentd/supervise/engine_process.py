@@ -197,7 +197,9 @@ def _start_time(pid: int) -> str:
 
 
 def _end_leftover(pid_path: Path) -> None:
-    """End the engine of a daemon that was killed: two engines must never hold the devices, or be in the rooms, at once."""
+    """End the engine of a daemon that was killed: two engines must never hold the devices, or be in the rooms, at
+    once.
+    """
     try:
         pid_text, started = pid_path.read_text().split()
     except (OSError, ValueError):
