@@ -6,12 +6,13 @@ import sys
 
 # Room servers and media libraries repeat tokens and URLs in their messages.
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*)?")
+_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?]*)\?[^\s:;,)]*")
 _USERINFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@]*(?:@[^\s/@]*)*@")
 
 
 def redact(text: str) -> str:
-    """`text` without room tokens and without the credentials of URLs."""
-    return _USERINFO.sub(r"\1", _TOKEN.sub("<token>", text))
+    """`text` without room tokens and without the credentials and queries of URLs."""
+    return _QUERY.sub(r"\1", _USERINFO.sub(r"\1", _TOKEN.sub("<token>", text)))
 
 
 class _OneLine(logging.Formatter):

@@ -15,6 +15,8 @@ HEARTBEAT_TIMEOUT_S = 5.0
 # A daemon that never comes: it died while starting this process, or the machine is very slow.
 ATTACH_TIMEOUT_S = 30.0
 
+_LOOK_EVERY_S = 0.2
+
 EXIT_BROKEN = 70  # a part did not close or lost its place; the daemon starts a new engine
 EXIT_STUCK = 71  # ordered to end, and did not in time
 
@@ -62,10 +64,8 @@ class OrphanWatch:
 
     async def wait(self) -> None:
         """Until the daemon has been silent for too long."""
-        while True:
-            await asyncio.sleep(max(0.0, self._seen_at + self._timeout_s - time.monotonic()))
+        while time.monotonic() - self._seen_at <= self._timeout_s:
+            await asyncio.sleep(_LOOK_EVERY_S)
             # Where the loop itself was held up, Heartbeats have come and only wait to be read.
-            await asyncio.sleep(0.2)
-            if time.monotonic() - self._seen_at > self._timeout_s:
-                break
+            await asyncio.sleep(_LOOK_EVERY_S)
         log.error("no Heartbeat for %g s: closing everything", self._timeout_s)
