@@ -47,16 +47,16 @@ def plan(*, dev: bool, packages: bool) -> list[Step]:
     """The steps in their order; `dev` adds what tests and checks need, `packages` is whether to look after them."""
     steps = [_packages(dev)] if packages else []
     steps += [
-        Step("virtual environment", Cost(0, 20, 5), _has_venv, _make_venv),
-        _requirements("build", Cost(25, 60, 15)),
-        _requirements("run", Cost(60, 230, 25)),
+        Step("virtual environment", Cost(0, 20, 3), _has_venv, _make_venv),
+        _requirements("build", Cost(15, 30, 6)),
+        _requirements("run", Cost(50, 150, 12)),
     ]
     if dev:
         steps.append(_requirements("dev", Cost(45, 180, 20)))
     steps += [
-        _distribution("client", ROOT / "clients/python", [ROOT / "clients/python/pyproject.toml"], Cost(0, 1, 6)),
+        _distribution("client", ROOT / "clients/python", [ROOT / "clients/python/pyproject.toml"], Cost(0, 1, 3)),
         _distribution(
-            "agent", ROOT, [ROOT / "pyproject.toml", ROOT / "CMakeLists.txt", ROOT / "bindings"], Cost(0, 30, 60)
+            "agent", ROOT, [ROOT / "pyproject.toml", ROOT / "CMakeLists.txt", ROOT / "bindings"], Cost(0, 10, 45)
         ),
         _room_server(),
     ]
@@ -69,7 +69,7 @@ def _packages(dev: bool) -> Step:
     names = wanted_packages(ROOT / "deploy/packages.txt", ("build", "run", "test") if dev else ("build", "run"))
     missing = missing_packages(names)
     share = len(missing) / len(names)
-    full = Cost(450, 1500, 150) if dev else Cost(250, 900, 90)
+    full = Cost(450, 1500, 150) if dev else Cost(270, 1450, 60)
     return Step(
         f"system packages ({len(missing)} of {len(names)} missing)",
         Cost(int(full.download_mb * share), int(full.disk_mb * share), int(full.seconds * share)),
@@ -161,7 +161,7 @@ def _room_server() -> Step:
         )
         stamp.set()
 
-    cost = Cost(220, 1900, 120) if shutil.which("go") else Cost(290, 2150, 130)
+    cost = Cost(90, 1060, 150) if shutil.which("go") else Cost(160, 1300, 160)
     return Step("livekit-server, built from deploy/sfu", cost, lambda: SFU.exists() and stamp.is_current(), run)
 
 
