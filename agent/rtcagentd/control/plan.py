@@ -190,6 +190,8 @@ def _streams(state: State, progress: ProgressTable) -> Iterator[Step]:
         if publication is not None and publication.muted != stream.muted:
             yield SetMuted(key, stream.room_id, stream.source_id, stream.muted)
     for room in state.reported.rooms:
+        if room_key(room.room_id) not in state.rows:
+            continue  # it is being left, and its publications with it
         for publication in room.publications:
             key = stream_key(room.room_id, publication.source_id)
             if key not in wanted:

@@ -6,7 +6,7 @@ encoded here from the events' stored bytes, and responses that many watchers nee
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from rtcagent.v1 import agent_pb2
@@ -43,7 +43,7 @@ class Watchers:
         self._encoded: dict[tuple[int, int, Filter], bytes] = {}
         self._encoded_at_seq = 0
 
-    async def responses(self, after: int | None, log_id: str, wanted: Filter) -> AsyncIterator[bytes]:
+    async def responses(self, after: int | None, log_id: str, wanted: Filter) -> AsyncGenerator[bytes, None]:
         """Encoded WatchEventsResponses for a watcher that has seen `after` of `log_id`; None starts live. Endless."""
         journal = self._journal
         seq = journal.last_seq if after is None else after
