@@ -14,6 +14,7 @@ class CameraFormat:
     width: int
     height: int
     fps: list[float]
+    def __init__(self) -> None: ...
 
 class Camera:
     device_id: str
@@ -26,6 +27,29 @@ class Camera:
 
 def list_cameras() -> list[Camera]:
     """The V4L2 capture devices that are plugged in now. Opens each for a moment; a node that cannot be opened is listed without formats."""
+
+class CameraIdentity:
+    """Who a camera is, whatever number its node has."""
+
+    device_id: str
+    name: str
+    usb_port: str
+    serial: str
+    driver: str
+
+def identify_camera(sysfs_root: str, node: str, bus_info: str) -> CameraIdentity:
+    """What sysfs says of a node ("video0"); `bus_info` is the driver's word for the place of what is not on USB."""
+
+class CameraChoice:
+    """The format that a camera is opened in; "" and 0 leave it to the driver."""
+
+    pixel_format: str
+    width: int
+    height: int
+    fps: float
+
+def choose_camera_format(formats: list[CameraFormat], settings: CaptureSettings) -> CameraChoice:
+    """The one that suits the output best within what the settings ask; NativeError FORMAT_UNSUPPORTED when there is none."""
 
 def gstreamer_version() -> str: ...
 def missing_elements() -> list[str]:
@@ -48,7 +72,7 @@ class EventQueue:
     def drain(self) -> list[Event]: ...
 
 class CaptureSettings:
-    """One source. Exactly one of device_path, rtsp_url, file_path and pattern is set."""
+    """One source; Capture raises ValueError for what it cannot be. Exactly one of device_path, rtsp_url, file_path and pattern is set."""
 
     device_path: str  # /dev/video0
     pixel_format: str  # "" chooses
@@ -69,9 +93,9 @@ class CaptureSettings:
 
 class CaptureStats:
     frames_captured: int
-    frames_dropped: int
+    frames_dropped: int  # lost before or in the graph; not those left out to reach `fps`
     longest_gap_us: int
-    fps: float
+    fps: float  # over the last second
     width: int
     height: int
 
@@ -90,7 +114,8 @@ class Capture:
 
     def __init__(self, key: str, settings: CaptureSettings, events: EventQueue) -> None: ...
     def start(self) -> None:
-        """Open the source; NativeError when it cannot be. Waits for the device, not for a frame."""
+        """Open the source; NativeError when it cannot be. Waits for the device, not for a frame. What shows only later (a server
+        that does not answer, a file that is no media) comes as the event "failed". A stopped capture may start again."""
 
     def stop(self) -> None:
         """Close the source and join its threads; afterwards nothing of it calls a sink. Any number of times."""
@@ -109,7 +134,10 @@ class FrameSinkStats:
     longest_gap_us: int
 
 class FrameSink:
-    """Hands frames to one LiveKit video source. Closed until `set_open(True)`: the last gate before a frame leaves."""
+    """Hands frames to one LiveKit video source. Closed until `set_open(True)`: the last gate before a frame leaves.
+
+    Events with its key: "first_frame" once, and "failed" (INTERNAL) when LiveKit begins to refuse frames.
+    """
 
     def __init__(self, key: str, ffi: Ffi, source_handle: int, events: EventQueue) -> None: ...
     def set_open(self, is_open: bool) -> None:
@@ -131,7 +159,8 @@ class ReceivedStats:
 class ReceivedFrames:
     """Takes every video frame event out of the FFI's event callback, before Python sees it; passes all else on.
 
-    Frames of streams that nobody watches are released at once.
+    Frames of streams that nobody watches are released at once. There is one for the process: making it again with the same
+    addresses gives the same, with others it is refused (NativeError INTERNAL).
     """
 
     def __init__(self, ffi: Ffi, python_callback_address: int) -> None: ...

@@ -25,6 +25,17 @@ class LoadedFfi:
 _loaded: LoadedFfi | None = None
 
 
+class _Client(_ffi_client.FfiClient):
+    """The SDK's client, without its own retries of a join: the daemon retries, in sight of everybody, and an attempt
+    cannot be taken back while it lasts.
+    """
+
+    def request(self, req: proto_ffi.FfiRequest) -> proto_ffi.FfiResponse:
+        if req.WhichOneof("message") == "connect":
+            req.connect.options.join_retries = 0
+        return super().request(req)
+
+
 def load() -> LoadedFfi:
     """Load the library once. Must come before any other use of the SDK: it takes the one event callback."""
     global _loaded
@@ -37,7 +48,7 @@ def load() -> LoadedFfi:
     received = _native.ReceivedFrames(entry, _address(_ffi_client.ffi_event_callback))
     python_callback = _ffi_client.ffi_event_callback
     _ffi_client.ffi_event_callback = _ffi_client.ffi_cb_fnc(received.callback_address)
-    _ = _ffi_client.FfiClient.instance
+    _ffi_client.FfiClient._instance = _Client()
     _loaded = LoadedFfi(entry, received, python_callback)
     return _loaded
 

@@ -22,8 +22,8 @@ from rtcagentd.engine.sources import Sources
 
 log = logging.getLogger(__name__)
 
-JOIN_DEADLINE_S = 20.0
-CONNECT_ATTEMPT_S = 4.0  # the SDK makes four attempts
+JOIN_DEADLINE_S = 18.0
+CONNECT_ATTEMPT_S = 8.0  # for the signal connection; after a failure the SDK asks for the reason for 3 s more
 # After JOIN_DEADLINE_S or a cancelled step: the SDK cannot take back a connect, it can only be waited for.
 ABANDONED_CONNECT_S = 30.0
 CLOSE_DEADLINE_S = 5.0
