@@ -22,7 +22,8 @@ from rtcagentd.supervise.engine_session import EngineGone, EngineSession, StepTi
 log = logging.getLogger(__name__)
 
 HEARTBEAT_EVERY_S = 1.0
-TERM_S = 2.0  # from SIGTERM to SIGKILL
+TERM_S = 2.0  # from the engine's answer to Shutdown to SIGKILL
+EXIT_NOTICE_S = 0.1  # a connection breaks a moment before the kernel tells that its process has ended, and how
 RESTART_FIRST_S = 0.1
 RESTART_MAX_S = 10.0
 STEADY_S = 60.0  # an engine that ran this long is started again without delay
@@ -112,7 +113,9 @@ class EngineProcess:
             ]
             await self._owner.engine_up(session, self._process.pid)
             watched = [task for task in tasks if task is not attached]
-            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([exited], timeout=EXIT_NOTICE_S)
+            done = [task for task in watched if task.done()]
             for task in sorted(done, key=lambda task: task is not exited):  # how it ended says more than a lost call
                 task.result()
         finally:
