@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -16,7 +16,7 @@ if str(Path(__file__).parents[1]) not in sys.path:  # `tests` is imported by its
 
 if TYPE_CHECKING:  # imported in the fixtures, so that unit tests need neither browser nor RTC SDK
     from tests.parts.chromium import Chromium
-    from tests.parts.daemon import Daemon
+    from tests.parts.daemon import Daemon, MakeDaemon
     from tests.parts.listener import Listener
     from tests.parts.room_server import RoomServer
 
@@ -62,18 +62,6 @@ async def room_server(tmp_path: Path, shown_logs: dict[str, Callable[[], str]]) 
         yield server
 
 
-class MakeDaemon(Protocol):
-    """Starts a daemon with settings or an environment of the test's own."""
-
-    async def __call__(
-        self,
-        room_server: RoomServer | None = None,
-        *,
-        settings: Mapping[str, Any] | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Daemon: ...
-
-
 @pytest_asyncio.fixture
 async def make_daemon(tmp_path: Path, shown_logs: dict[str, Callable[[], str]]) -> AsyncIterator[MakeDaemon]:
     """Daemons that the test configures; all of them are ended after it."""
@@ -85,11 +73,18 @@ async def make_daemon(tmp_path: Path, shown_logs: dict[str, Callable[[], str]]) 
             room_server: RoomServer | None = None,
             *,
             settings: Mapping[str, Any] | None = None,
+            also_listen: Sequence[Mapping[str, Any]] = (),
             environment: Mapping[str, str] | None = None,
         ) -> Daemon:
             folder = tmp_path / f"agent-{len(shown_logs)}"
             folder.mkdir()
-            daemon = Daemon(folder, room_server=room_server, settings=settings, environment=environment)
+            daemon = Daemon(
+                folder,
+                room_server=room_server,
+                settings=settings,
+                also_listen=also_listen,
+                environment=environment,
+            )
             shown_logs[f"rtcagentd ({folder.name})"] = daemon.log
             daemons.push_async_callback(daemon.close)
             await daemon.start()

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.parts.bare_publisher import BarePublisher, still
 from tests.parts.chromium import Chromium
 from tests.parts.listener import Listener
-from tests.parts.picture import make_bars, mirrored, shows_bars, turned
+from tests.parts.picture import make_bars, mirrored, shows_made_bars, turned
 from tests.parts.room_server import RoomServer
 
 
@@ -16,7 +16,7 @@ async def test_the_listener_sees_bars_mute_and_a_restart(room_server: RoomServer
         await publisher.join(room_server.url, room_server.token("room", "bare"))
         await publisher.capture(still(make_bars(640, 360)))
         await publisher.publish()
-        assert shows_bars(await listener.picture("bare", "camera", until=shows_bars))
+        assert shows_made_bars(await listener.picture("bare", "camera", until=shows_made_bars))
         assert listener.video("bare", "camera").size() == (640, 360)
         assert await listener.codec("bare", "camera") == "VP8"
         assert await room_server.participants("room") == ["bare", "listener"]
@@ -43,8 +43,8 @@ async def test_chromium_renders_bars(room_server: RoomServer, browser: Chromium,
         await browser.frames("bare", "camera", count=10)
         picture = await browser.picture("bare", "camera")
         assert picture.shape == (360, 640, 3)
-        assert shows_bars(picture)
-        assert shows_bars((await browser.screenshot(tmp_path / "page.png"))[:360, :640])
+        assert shows_made_bars(picture)
+        assert shows_made_bars((await browser.screenshot(tmp_path / "page.png"))[:360, :640])
         assert len(browser.pids()) >= 3
     finally:
         await publisher.close()
@@ -52,7 +52,7 @@ async def test_chromium_renders_bars(room_server: RoomServer, browser: Chromium,
 
 def test_bars_are_told_from_turned_and_mirrored_ones() -> None:
     upright = make_bars(640, 360)
-    assert shows_bars(upright)
+    assert shows_made_bars(upright)
     for wrong in (mirrored(upright), turned(upright, 90), turned(upright, 180), turned(upright, 270)):
-        assert not shows_bars(wrong)
-    assert shows_bars(turned(turned(upright, 90), 270))
+        assert not shows_made_bars(wrong)
+    assert shows_made_bars(turned(turned(upright, 90), 270))

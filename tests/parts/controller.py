@@ -39,6 +39,11 @@ def kind_and_reason(result: ty.OrderResult) -> tuple[str, str]:
     return names(result.outcomes[0])
 
 
+def all_reached(result: ty.OrderResult) -> bool:
+    """Whether everything that the order touched is as ordered."""
+    return bool(result.outcomes) and {each.kind for each in result.outcomes} == {ty.Outcome.KIND_REACHED}
+
+
 def names(outcome: ty.Outcome) -> tuple[str, str]:
     """An outcome's kind and reason without their prefixes; no reason is ''."""
     kind = ty.Outcome.Kind.Name(outcome.kind).removeprefix("KIND_")
@@ -48,15 +53,27 @@ def names(outcome: ty.Outcome) -> tuple[str, str]:
 
 def error_reason(error: grpc.aio.AioRpcError) -> str:
     """The stable reason in an error's ErrorInfo; '' where there is none."""
-    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin")
-    if details is not None:
-        assert isinstance(details, bytes)
-        for any_detail in status_pb2.Status.FromString(details).details:
-            info = error_details_pb2.ErrorInfo()
-            if any_detail.Unpack(info):
-                assert info.domain == "rtcagent", info
-                return str(info.reason)
+    for detail in _details(error):
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info):
+            assert info.domain == "rtcagent", info
+            return str(info.reason)
     return ""
+
+
+def violated_fields(error: grpc.aio.AioRpcError) -> list[str]:
+    """The fields that an error's BadRequest names."""
+    for detail in _details(error):
+        request = error_details_pb2.BadRequest()
+        if detail.Unpack(request):
+            return [each.field for each in request.field_violations]
+    return []
+
+
+def _details(error: grpc.aio.AioRpcError) -> list[Any]:
+    status = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    assert isinstance(status, bytes)
+    return list(status_pb2.Status.FromString(status).details)
 
 
 class Controller:

@@ -8,9 +8,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from rtcagent.v1 import state_pb2 as st
 
@@ -36,9 +36,13 @@ class Daemon:
         *,
         room_server: RoomServer | None = None,
         settings: Mapping[str, Any] | None = None,
+        also_listen: Sequence[Mapping[str, Any]] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`settings`: of the configuration file, over those made here. `room_server`: the agent gets its key."""
+        """`settings`: of the configuration file, over those made here. `room_server`: the agent gets its key.
+
+        `also_listen`: listeners beside the unix socket.
+        """
         self.folder = folder
         self.media_folder = folder / "media"
         self.log_path = folder / "rtcagentd.log"
@@ -52,14 +56,15 @@ class Daemon:
         self._offspring: dict[int, KnownProcess] = {}
         self._controller: Controller | None = None
         self.media_folder.mkdir(exist_ok=True)
-        self.config_path.write_text(_toml(self._settings(room_server) | dict(settings or {})))
+        self.config_path.write_text(_toml(self._settings(room_server, also_listen) | dict(settings or {})))
 
-    def _settings(self, room_server: RoomServer | None) -> dict[str, Any]:
+    def _settings(self, room_server: RoomServer | None, also_listen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "name": NAME,
             "state_dir": str(self.folder / "state"),
             "runtime_dir": str(self.runtime_dir),
-            "log_level": "debug",
+            "log_level": "info",
+            "listen": [{"address": f"unix:{self.socket}"}, *also_listen],
             "media": {"folders": [str(self.media_folder)]},
             "retry": {"first_ms": 100, "max_ms": 1000},
         }
@@ -197,6 +202,19 @@ class Daemon:
                 if pid not in self._offspring or self._offspring[pid].ended():
                     with contextlib.suppress(ProcessLookupError):
                         self._offspring[pid] = KnownProcess(pid)
+
+
+class MakeDaemon(Protocol):
+    """Starts a daemon with settings or an environment of the test's own."""
+
+    async def __call__(
+        self,
+        room_server: RoomServer | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        also_listen: Sequence[Mapping[str, Any]] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> Daemon: ...
 
 
 def faults_environment() -> dict[str, str]:

@@ -2,18 +2,19 @@
 
 import asyncio
 import itertools
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from livekit import rtc
 
-from tests.parts.waiting import Changes
+from tests.parts.picture import Picture, save_png
+from tests.parts.waiting import Changes, NotInTime
 
-Picture = npt.NDArray[np.uint8]  # height, width, RGB
 START_MS = 10_000
 NO_EVENT = 0.0
 
@@ -109,10 +110,14 @@ class Listener:
         """The next picture that arrives, or the first one for which `until` holds."""
         end = time.monotonic() + timeout_ms / 1000
         while True:
-            await self.frames(user_id, name, timeout_ms=max(1.0, (end - time.monotonic()) * 1000))
+            await self.frames(user_id, name, timeout_ms=max(100.0, (end - time.monotonic()) * 1000))
             picture = self.newest(user_id, name)
             if until is None or until(picture):
                 return picture
+            if time.monotonic() > end:
+                path = Path(tempfile.gettempdir()) / f"not-as-expected-{user_id}-{name}.png"
+                save_png(picture, path)
+                raise NotInTime(f"{name!r} of {user_id!r} does not show what it should; its last picture is {path}")
 
     def newest(self, user_id: str, name: str) -> Picture:
         """The newest picture as RGB."""

@@ -49,8 +49,13 @@ def mirrored(picture: Picture) -> Picture:
 
 
 def shows_bars(picture: Picture) -> bool:
-    """Whether the colour bars are in the right order at the right places, and the picture is not upside down."""
-    return bars(picture) == BARS and bars(picture, y=0.5) == BARS and bars(picture, y=0.9) != BARS
+    """Whether the colour bars are in the right order at the right places."""
+    return bars(picture) == BARS and bars(picture, y=0.5) == BARS
+
+
+def shows_made_bars(picture: Picture) -> bool:
+    """Whether it is a picture of make_bars(): bars above, black below. It tells mirrored from turned by half."""
+    return shows_bars(picture) and set(bars(picture, y=0.85)) == {"black"}
 
 
 def make_bars(width: int, height: int) -> Picture:

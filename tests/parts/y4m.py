@@ -11,6 +11,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from tests.parts.picture import Picture
+
 Plane = npt.NDArray[np.uint8]
 _FRAME_MARK = b"FRAME\n"
 
@@ -45,6 +47,20 @@ def make(path: Path, *, width: int, height: int, fps: int, seconds: int) -> Path
             file.write(blue[half].tobytes())
             file.write(red[half].tobytes())
     return partial.rename(path)
+
+
+def make_still(path: Path, picture: Picture, *, fps: int = 30, frames: int = 15) -> Path:
+    """Write a file that shows one picture all the time."""
+    height, width, _ = picture.shape
+    rgb = picture.astype(np.float64)
+    luma = rgb @ (0.299, 0.587, 0.114)  # of BT.601, in the range of video: 16 to 235, and colours 16 to 240
+    blue, red = (rgb[..., 2] - luma)[::2, ::2], (rgb[..., 0] - luma)[::2, ::2]
+    planes = (16 + luma * 219 / 255, 128 + blue * 0.564 * 224 / 255, 128 + red * 0.713 * 224 / 255)
+    frame = b"".join(plane.clip(0, 255).astype(np.uint8).tobytes() for plane in planes)
+    with open(path, "wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F{fps}:1 Ip A1:1 C420mpeg2\n".encode())
+        file.write((_FRAME_MARK + frame) * frames)
+    return path
 
 
 def _cloud(random: np.random.Generator, width: int, height: int, low: int, high: int) -> Plane:
