@@ -9,6 +9,7 @@
 #include "media/gst_ptr.h"
 #include "media/gstreamer.h"
 #include "media/native_error.h"
+#include "media/turned.h"
 
 namespace rtcagent {
 
@@ -32,6 +33,19 @@ GstVideoFormat format_of(livekit_ffi::VideoBufferType type) {
             return GST_VIDEO_FORMAT_NV12;
         default:
             return GST_VIDEO_FORMAT_UNKNOWN;
+    }
+}
+
+int degrees_of(livekit_ffi::VideoRotation rotation) {
+    switch (rotation) {
+        case livekit_ffi::VIDEO_ROTATION_90:
+            return 90;
+        case livekit_ffi::VIDEO_ROTATION_180:
+            return 180;
+        case livekit_ffi::VIDEO_ROTATION_270:
+            return 270;
+        default:
+            return 0;
     }
 }
 
@@ -123,7 +137,9 @@ std::optional<Snapshot> ReceivedFrames::snapshot(Ffi::Handle stream, const std::
     }
     if (!newest) return std::nullopt;
     ensure_gstreamer();
-    const auto sample = copy_of(newest->message_.buffer().info());
+    auto sample = copy_of(newest->message_.buffer().info());
+    if (const int degrees = degrees_of(newest->message_.rotation()); degrees != 0)
+        sample = turned(sample.get(), degrees);
     return encode_snapshot(sample.get(), image_format, newest->at_us_);
 }
 

@@ -1,9 +1,12 @@
 #include "media/camera_identity.h"
 
+#include <glib.h>
+
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <system_error>
 
 namespace rtcagent {
@@ -17,7 +20,9 @@ std::string read_attribute(const fs::path& path) {
     std::string line;
     std::getline(file, line);
     while (!line.empty() && std::isspace(static_cast<unsigned char>(line.back())) != 0) line.pop_back();
-    return line;
+    // A device may say anything of itself.
+    const std::unique_ptr<gchar, decltype(&g_free)> valid(g_utf8_make_valid(line.c_str(), -1), &g_free);
+    return valid.get();
 }
 
 std::string only_id_characters(std::string text) {

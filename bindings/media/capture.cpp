@@ -92,6 +92,7 @@ void Capture::take_apart() {
     source_.reset();
     rate_limit_.reset();
     newest_.reset();
+    newest_caps_.reset();
     caps_.reset();
 }
 
@@ -179,7 +180,7 @@ std::optional<Snapshot> Capture::snapshot(const std::string& image_format) const
     {
         const std::lock_guard lock(state_mutex_);
         if (!newest_) return std::nullopt;
-        sample.reset(gst_sample_ref(newest_.get()));
+        sample.reset(gst_sample_new(newest_.get(), newest_caps_.get(), nullptr, nullptr));
         at_us = newest_at_us_;
     }
     return encode_snapshot(sample.get(), image_format, at_us);
@@ -212,7 +213,8 @@ void Capture::take(GstSample* sample) {
     {
         const std::lock_guard lock(state_mutex_);
         frames_.tick(now_us);
-        newest_.reset(gst_sample_ref(sample));
+        newest_.reset(gst_buffer_ref(buffer));
+        newest_caps_.reset(gst_caps_ref(caps));
         newest_at_us_ = wall_us();
     }
     announce(frame.width, frame.height);
@@ -262,19 +264,20 @@ GstBusSyncReply Capture::on_message(GstBus* /*bus*/, GstMessage* message, gpoint
         gst_message_parse_error(message, &raw, &raw_detail);
         const GstPtr<GError> error(raw);
         const GstPtr<gchar> detail(raw_detail);
-        bool had_frames = false;
-        {
-            const std::lock_guard lock(capture->state_mutex_);
-            had_frames = capture->first_told_;
-        }
-        capture->fail(capture->source_->explain(*error, detail.get(), had_frames));
+        capture->fail(capture->source_->explain(*error, detail.get(), capture->had_frames()));
     } else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_SEGMENT_DONE) {
         capture->source_->restarts(End::kRead);
     } else if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_EOS) {
-        if (!capture->source_->restarts(End::kShown)) capture->finish();
+        // What ended before its first frame has nothing to begin again with.
+        if (!capture->had_frames() || !capture->source_->restarts(End::kShown)) capture->finish();
     }
     gst_message_unref(message);
     return GST_BUS_DROP;
+}
+
+bool Capture::had_frames() const {
+    const std::lock_guard lock(state_mutex_);
+    return first_told_;
 }
 
 void Capture::fail(Failure failure) {
@@ -292,6 +295,7 @@ void Capture::fail(Failure failure) {
 }
 
 void Capture::finish() {
+    if (!had_frames()) return fail({"CAPTURE_FAILED", "the media ended before its first frame"});
     {
         const std::lock_guard lock(state_mutex_);
         if (over_) return;

@@ -56,6 +56,7 @@ class Capture {
     void take(GstSample* sample);
     void announce(int width, int height);
     std::int64_t time_of(GstSample* sample, GstBuffer* buffer, std::int64_t now_us) const;
+    bool had_frames() const;
     void fail(Failure failure);
     void finish();
 
@@ -78,7 +79,9 @@ class Capture {
     mutable std::mutex state_mutex_;  // held for moments only
     FrameClock frames_;
     std::int64_t lost_ = 0;  // of sources that were stopped
-    GstPtr<GstSample> newest_;
+    // Not the sample of appsink: it writes into that again for the next frame.
+    GstPtr<GstBuffer> newest_;
+    GstPtr<GstCaps> newest_caps_;
     std::int64_t newest_at_us_ = 0;
     int width_ = 0;
     int height_ = 0;

@@ -33,8 +33,12 @@ void FileSource::add_to(GstBin* graph, GstElement* head) {
 Failure FileSource::explain(const GError& error, const char* detail, bool had_frames) const {
     const bool unknown_kind = error.domain == GST_STREAM_ERROR && (error.code == GST_STREAM_ERROR_TYPE_NOT_FOUND ||
                                                                    error.code == GST_STREAM_ERROR_WRONG_TYPE);
+    const bool no_decoder = error.domain == GST_CORE_ERROR && error.code == GST_CORE_ERROR_MISSING_PLUGIN;
+    const std::string words = settings_.file_path + ": " + in_words(error, detail);
+    // Sound counts as undecodable here, since only video is looked for.
+    if (no_decoder) return {"URL_INVALID", words + "; it has no video that this machine can decode"};
     const bool not_media = unknown_kind || (!had_frames && error.domain == GST_STREAM_ERROR);
-    return {not_media ? "URL_INVALID" : "CAPTURE_FAILED", settings_.file_path + ": " + in_words(error, detail)};
+    return {not_media ? "URL_INVALID" : "CAPTURE_FAILED", words};
 }
 
 void FileSource::begin(GstElement* graph) {

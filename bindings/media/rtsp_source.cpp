@@ -38,6 +38,9 @@ void RtspSource::add_to(GstBin* graph, GstElement* head) {
     if (!settings_.rtsp_url.starts_with("rtsp://") && !settings_.rtsp_url.starts_with("rtsps://")) {
         throw NativeError("URL_INVALID", shown(settings_.rtsp_url) + " does not begin with rtsp:// or rtsps://");
     }
+    if (const auto rest = shown(settings_.rtsp_url); rest.ends_with("://") || rest.find(":///") != std::string::npos) {
+        throw NativeError("URL_INVALID", rest + " names no server");
+    }
     GstElement* rtsp = add_element(graph, "rtspsrc");
     const guint latency_ms = settings_.rtsp_latency_ms > 0 ? static_cast<guint>(settings_.rtsp_latency_ms) : kLatencyMs;
     // What is older than the latency is dropped: a slow moment must not become a lasting delay.

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gst/gst.h>
-#include <gst/video/video.h>
 
 #include <cstdint>
 #include <string>

@@ -86,8 +86,8 @@ void Y4mSource::add_to(GstBin* graph, GstElement* head) {
     link_elements(appsrc, head);
 }
 
-Failure Y4mSource::explain(const GError& error, const char* detail, bool /*had_frames*/) const {
-    return {"CAPTURE_FAILED", settings_.file_path + ": " + in_words(error, detail)};
+Failure Y4mSource::explain(const GError& error, const char* detail, bool had_frames) const {
+    return {had_frames ? "CAPTURE_FAILED" : "URL_INVALID", settings_.file_path + ": " + in_words(error, detail)};
 }
 
 void Y4mSource::read_header() {
@@ -134,6 +134,9 @@ void Y4mSource::give_next(GstAppSrc* appsrc) {
         const bool again = settings_.loop && position_ != first_frame_at_;
         position_ = first_frame_at_;
         if (!again || !read_frame(raw)) {
+            if (frames_given_ == 0) {
+                GST_ELEMENT_ERROR(appsrc, STREAM, WRONG_TYPE, ("There is no whole frame in it."), (nullptr));
+            }
             gst_app_src_end_of_stream(appsrc);
             return;
         }
