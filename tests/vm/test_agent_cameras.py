@@ -17,6 +17,7 @@ import grpc.aio
 import numpy as np
 import pytest
 import pytest_asyncio
+from rtcagent.v1 import capture_pb2 as cap
 from rtcagent.v1 import devices_pb2 as dv
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import state_pb2 as st
@@ -26,7 +27,7 @@ from tests.parts.controller import Controller, error_reason, kind_and_reason, wa
 from tests.parts.listener import Listener, Picture
 from tests.parts.room_server import RoomServer
 from tests.parts.waiting import until
-from tests.vm.cameras import native, usb_camera
+from tests.vm.cameras import native, usb_camera, vivid_unplugged
 from tests.vm.machine import GuestProcess, Machine
 
 pytestmark = pytest.mark.timeout(240, func_only=True)
@@ -35,9 +36,10 @@ T = TypeVar("T")
 
 ROOM = "lobby"
 AGENT = "agent"
-SERIAL = "CAM0001"
+SERIAL, OTHER_SERIAL = "CAM0001", "CAM0002"
 SLOW_MS = 60_000  # the processor is emulated
 PATIENT = ty.OrderOptions(wait_ms=20_000)
+BRIEF = ty.OrderOptions(wait_ms=3_000)
 RUNTIME_DIR = "/run/rtcagent"
 CONFIGURATION = f"""
 name = "{AGENT}"
@@ -196,11 +198,15 @@ async def test_cameras_are_published_unplugged_and_plugged_in_again(
         assert "uvcvideo" not in await cameras(control)
 
         seq = max(removed.seq, waiting.seq)
-        async with in_thread(usb_camera(machine, SERIAL, tmp_path)):
-            added = await watcher.event("device_added", after_seq=seq, timeout_ms=SLOW_MS)
-            assert added.device_added.device.device_id == device["uvcvideo"].device_id
+        async with (
+            in_thread(usb_camera(machine, OTHER_SERIAL, tmp_path)),  # takes the number that the first one had
+            in_thread(usb_camera(machine, SERIAL, tmp_path)),
+        ):
+            added = await watcher.event("device_added", added_as(device["uvcvideo"]), after_seq=seq, timeout_ms=SLOW_MS)
+            assert added.device_added.device.path != device["uvcvideo"].path
             capturing = captured("usb", st.CAPTURE_STATE_CAPTURING)
-            await watcher.event("capture_state_changed", capturing, after_seq=seq, timeout_ms=SLOW_MS)
+            again = await watcher.event("capture_state_changed", capturing, after_seq=seq, timeout_ms=SLOW_MS)
+            assert again.capture_state_changed.capture.device_id == device["uvcvideo"].device_id
             await listener.frames(AGENT, "usb", count=5, timeout_ms=SLOW_MS)
         assert "track_unpublished" not in {seen.kind for seen in listener.events}, listener.account()
 
@@ -214,7 +220,7 @@ async def test_a_camera_in_use_is_waited_for(
     device = (await found_cameras(control))[driver]
     async with in_thread(machine.process(*native("follow", device.path), log=tmp_path / "user.log")) as user:
         assert "first_frame" in await asyncio.to_thread(user.read_line)
-        result = await control.start_capture(camera(device), order=ty.OrderOptions(wait_ms=8_000))
+        result = await control.start_capture(camera(device), order=BRIEF)
         assert kind_and_reason(result) == ("WAITING", "DEVICE_BUSY"), result
         async with watching(control) as watcher:
             await asyncio.to_thread(user.stop)
@@ -238,6 +244,28 @@ async def test_the_first_camera_is_captured_when_none_is_named(control: Controll
     assert kind_and_reason(result) == ("REACHED", ""), result
     (capture,) = (await control.state()).reported.captures
     assert capture.device_id == device.device_id
+
+
+async def test_a_camera_that_is_not_plugged_in_is_waited_for(machine: Machine, control: Controller) -> None:
+    async with watching(control) as watcher:
+        async with in_thread(vivid_unplugged(machine)):
+            result = await control.start_capture(None, order=BRIEF)
+            assert kind_and_reason(result) == ("WAITING", "DEVICE_ABSENT"), result
+        capturing = captured("camera", st.CAPTURE_STATE_CAPTURING)
+        await watcher.event("capture_state_changed", capturing, timeout_ms=SLOW_MS)
+
+
+async def test_the_next_engine_opens_the_camera_again(machine: Machine, control: Controller) -> None:
+    """SIGKILL to the engine leaves the device to the kernel, and the order to the daemon."""
+    result = await control.start_capture(None, order=PATIENT)
+    assert kind_and_reason(result) == ("REACHED", ""), result
+    async with watching(control) as watcher:
+        engine = (await control.state()).reported.engine
+        await asyncio.to_thread(machine.run, "kill", "-KILL", str(engine.pid))
+        capturing = captured("camera", st.CAPTURE_STATE_CAPTURING)
+        await watcher.event("capture_state_changed", capturing, timeout_ms=SLOW_MS)
+    snapshot = await control.capture.TakeSnapshot(cap.TakeSnapshotRequest(source_id="camera"))
+    assert snapshot.image.startswith(b"\x89PNG")
 
 
 async def test_a_slot_falls_back_to_the_next_camera(control: Controller, usb: GuestProcess) -> None:
@@ -270,3 +298,7 @@ def captured(source_id: str, state: st.CaptureState.ValueType) -> Callable[[ev.C
 
 def by_source(source_id: str) -> Callable[[ev.FirstFrameSent], bool]:
     return lambda event: event.source_id == source_id
+
+
+def added_as(device: ty.Device) -> Callable[[ev.DeviceAdded], bool]:
+    return lambda event: event.device.device_id == device.device_id

@@ -53,6 +53,8 @@ def test_cameras_are_found_with_their_formats(machine: Machine) -> None:
 
 
 def test_device_ids_outlast_replugging_under_other_numbers(machine: Machine, tmp_path: Path) -> None:
+    with vivid_unplugged(machine):
+        pass  # and plugged in again alone: it has the first number, whatever was before
     with usb_camera(machine, SERIAL, tmp_path):
         before = cameras(machine)
     with contextlib.ExitStack() as plugged:
