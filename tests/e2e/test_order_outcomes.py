@@ -117,6 +117,7 @@ async def test_an_order_ends_at_its_time_and_is_never_replayed(
     end = Timestamp()
     end.FromNanoseconds(time.time_ns() + 2_500_000_000)
     keep = ty.Keep(kind=ty.Keep.KIND_UNTIL, until=end)
+    await control.start_capture(bars())  # the room server tells of users without streams only every 3 s
     async with watching(control) as watcher:
         assert kind_and_reason(await control.join(ROOM, order=ty.OrderOptions(keep=keep))) == REACHED
         ended = await watcher.event("order_ended")
@@ -154,9 +155,10 @@ async def test_a_deadline_of_1_ms_leaves_one_of_the_two_whole_states(daemon: Dae
         config = bars(width, 240)
         before = (await control.desired()).captures[0].config
         request = id_order(f"hurry-{index}")
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await hurried(control, config, request)
-        assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        try:
+            await hurried(control, config, request)  # which a fast machine may even answer in time
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert (await control.desired()).captures[0].config in (before, config)
         assert kind_and_reason(await control.start_capture(config, order=request)) == REACHED  # the way out
         assert (await control.desired()).captures[0].config == config

@@ -29,14 +29,14 @@ async def test_two_sources_at_once_in_one_room(room_server: RoomServer, daemon: 
     control = daemon.control
     await control.join("lab", auto_publish=False)
     await control.start_capture(bars(320, 240), source_id="left")
-    await control.start_capture(bars(480, 270, mirror=True), source_id="right")
+    await control.start_capture(bars(480, 272, mirror=True), source_id="right")
     assert kind_and_reason(await control.publish("lab", source_id="left")) == ("REACHED", "")
     assert kind_and_reason(await control.publish("lab", source_id="right", name="Right eye")) == ("REACHED", "")
 
     await listener.picture(NAME, "left", until=shows_bars)
     await listener.picture(NAME, "Right eye", until=shows_mirrored_bars)
     assert listener.video(NAME, "left").size() == (320, 240)
-    assert listener.video(NAME, "Right eye").size() == (480, 270)
+    assert listener.video(NAME, "Right eye").size() == (480, 272)
 
     await control.stop_capture(source_id="left")
     await listener.frames(NAME, "Right eye", count=30)  # one source ends, the other one goes on
