@@ -8,6 +8,7 @@
 #include "ffi_frames.pb.h"
 #include "livekit/ffi.h"
 #include "media/event_queue.h"
+#include "media/fair_mutex.h"
 #include "media/frame.h"
 #include "media/frame_clock.h"
 
@@ -38,7 +39,7 @@ class FrameSink : public FrameConsumer {
     const std::shared_ptr<const Ffi> ffi_;
     const std::shared_ptr<EventQueue> events_;
 
-    mutable std::mutex gate_;  // held during a push, which copies one frame: about a millisecond
+    mutable FairMutex gate_;  // held during a push, which copies one frame: about a millisecond
     bool open_ = false;
     bool first_told_ = false;
     bool refusal_told_ = false;

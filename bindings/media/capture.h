@@ -13,6 +13,7 @@
 
 #include "media/capture_settings.h"
 #include "media/event_queue.h"
+#include "media/fair_mutex.h"
 #include "media/frame.h"
 #include "media/frame_clock.h"
 #include "media/gst_ptr.h"
@@ -69,7 +70,7 @@ class Capture {
     std::unique_ptr<RateLimit> rate_limit_;
     GstPtr<GstElement> pipeline_;
 
-    std::mutex consumers_mutex_;  // held while a frame is handed round, so that detach returns after it
+    FairMutex consumers_mutex_;  // held while a frame is handed round, so that detach returns after it
     std::vector<std::shared_ptr<FrameConsumer>> consumers_;
 
     // Of the streaming thread alone.
