@@ -55,21 +55,24 @@ async def until_serving(client: AsyncClient, timeout_s: float) -> None:
 
 async def until_shown(client: AsyncClient, timeout_s: float) -> state.ReportedState:
     """The state once every order is settled, or when the time is over."""
-    reported = (await client.get_state()).reported
+    now = await client.get_state()
     try:
         async with asyncio.timeout(timeout_s):
-            while not _is_settled(reported):
+            while not _is_settled(now.desired, now.reported):
                 await asyncio.sleep(_POLL_S)
-                reported = (await client.get_state()).reported
+                now = await client.get_state()
     except TimeoutError:
         pass  # an absent camera, say: it is told as it is
-    return reported
+    return now.reported
 
 
-def _is_settled(reported: state.ReportedState) -> bool:
+def _is_settled(desired: state.DesiredState, reported: state.ReportedState) -> bool:
     publications = [publication for room in reported.rooms for publication in room.publications]
     return (
-        all(capture.state == state.CAPTURE_STATE_CAPTURING for capture in reported.captures)
+        # what was ordered a moment ago is not reported yet
+        {each.source_id for each in desired.captures} <= {each.source_id for each in reported.captures}
+        and {each.config.room_id for each in desired.rooms} <= {each.room_id for each in reported.rooms}
+        and all(capture.state == state.CAPTURE_STATE_CAPTURING for capture in reported.captures)
         and all(room.state == state.ROOM_STATE_JOINED for room in reported.rooms)
         and all(publication.state == state.PUBLICATION_STATE_PUBLISHED for publication in publications)
         and (bool(publications) or not (reported.captures and reported.rooms))
