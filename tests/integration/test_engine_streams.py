@@ -1,7 +1,11 @@
 """Own streams: what a second participant sees of what is captured, gated, muted and published."""
 
+import contextlib
+
+import grpc
 import pytest
 from livekit import rtc
+from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import types_pb2 as types
 
 from tests.integration.engine_harness import EngineUnderTest, StepFailed, engine
@@ -210,6 +214,29 @@ async def test_steps_that_cannot_be_done_say_why(engine: EngineUnderTest, room_s
         await engine.mute("lab", "camera", True)
     assert failure.value.reason == types.REASON_STREAM_NOT_PUBLISHED
     await engine.unpublish("lab", "camera")
+
+
+async def test_a_cancelled_publish_leaves_nothing(
+    engine: EngineUnderTest, room_server: RoomServer, listener: Listener
+) -> None:
+    """A daemon that gives up in the middle of publishing has no stream in the room, and can publish at once."""
+    await engine.set_gate("camera", send=[("lab", "camera")])
+    await engine.open_pattern("camera")
+    await engine.join(room_server, "lab")
+    for delay_ms in (2, 10, 25):
+        request = contract.PublishRequest(
+            generation=engine.generation, room_id="lab", source_id="camera", kind=types.STREAM_KIND_CAMERA, name="half"
+        )
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await engine.stub.Publish(request, timeout=delay_ms / 1000)
+            await engine.unpublish("lab", "camera")  # it was quicker
+    status = await engine.publish("lab", "camera")
+    assert status.name == "camera"
+    await listener.join(room_server.url, room_server.token("lab", "watcher"))
+    await listener.frames("agent", "camera", count=3)
+    (agent,) = listener.room.remote_participants.values()
+    assert [publication.name for publication in agent.track_publications.values()] == ["camera"]
+    assert len((await engine.stats()).publications) == 1
 
 
 async def test_two_tracks_of_one_name(engine: EngineUnderTest, room_server: RoomServer) -> None:

@@ -21,6 +21,7 @@ class Events:
         self._generation = 0  # 0: nobody is attached, and events are nobody's
         self._queue: deque[contract.EngineEvent] = deque()
         self._changed = asyncio.Event()
+        self._ended = False
 
     def begin(self, generation: int) -> None:
         """From here on events are for `generation`, whose Report holds what was before; older watchers end."""
@@ -42,12 +43,22 @@ class Events:
             # Losing one would leave the daemon's view wrong for ever; a new engine's report is right.
             self._on_overflow(f"{LIMIT} events wait for the daemon, which does not take them")
 
+    def end(self) -> None:
+        """There are no more events; watchers end once they have had them all."""
+        self._ended = True
+        self._changed.set()
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
     async def watch(self, generation: int) -> AsyncIterator[contract.EngineEvent]:
-        """The events of `generation`, oldest first, until another one begins."""
+        """The events of `generation`, oldest first, until another one begins or there are no more."""
         while self._generation == generation:
             changed = self._changed
             changed.clear()
             while self._queue and self._generation == generation:
                 yield self._queue.popleft()
-            if self._generation == generation and not self._queue:
-                await changed.wait()
+            if self._ended:
+                return
+            await changed.wait()

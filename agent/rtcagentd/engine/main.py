@@ -22,7 +22,7 @@ from rtcagentd.engine.server import EngineServer
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("rtcagentd.engine.main")  # the daemon runs it as __main__
 
 CLOSE_DEADLINE_S = 3.0
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a snapshot of the largest picture, as PNG
@@ -79,6 +79,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         await asyncio.gather(engine.close(), sources.close_all(), devices.close())
         await steps.cancel_all(timeout_s=1)
         media_events.close()
+        events.end()
 
     server = grpc.aio.server(options=[("grpc.max_send_message_length", MAX_MESSAGE_BYTES)])
     servicer = EngineServer(

@@ -100,7 +100,8 @@ class EngineServer(contract_grpc.EngineServicer):
         self._watched_generation = request.generation
         async for event in self._events.watch(request.generation):
             yield event
-        await self._refuse(request, context)
+        if not self._events.ended:
+            await self._refuse(request, context)
 
     async def SetGate(self, request: contract.SetGateRequest, context: Context) -> contract.SetGateResponse:
         await self._check(request, context)

@@ -20,8 +20,8 @@ from rtcagentd.engine.sources import Sources
 
 log = logging.getLogger(__name__)
 
-PUBLISH_DEADLINE_S = 10.0
-UNPUBLISH_DEADLINE_S = 5.0
+PUBLISH_DEADLINE_S = 7.0
+UNPUBLISH_DEADLINE_S = 4.0
 
 
 class Publication:

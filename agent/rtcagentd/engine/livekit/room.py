@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import inspect
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from livekit import rtc
@@ -165,23 +167,33 @@ class JoinedRoom:
         log.info("the connection to %s is closed", self.config.room_id)
 
     def _listen(self) -> None:
-        room, subscriptions = self._room, self.subscriptions
-        room.on("participant_connected", self._on_user_joined)
-        room.on("participant_disconnected", self._on_user_left)
-        room.on("participant_metadata_changed", self._on_info_changed)
-        room.on("participant_name_changed", self._on_info_changed)
-        room.on("connection_quality_changed", self._on_quality)
-        room.on("track_published", subscriptions.on_published)
-        room.on("track_unpublished", subscriptions.on_unpublished)
-        room.on("track_subscribed", subscriptions.on_subscribed)
-        room.on("track_unsubscribed", lambda _track, publication: subscriptions.on_unsubscribed(publication))
-        room.on("track_subscription_failed", lambda _user, sid, error: subscriptions.on_failed(sid, error))
-        room.on("track_muted", lambda user, publication: self._on_muted(user, publication, True))
-        room.on("track_unmuted", lambda user, publication: self._on_muted(user, publication, False))
-        room.on("local_track_unpublished", self.publications.on_unpublished)
-        room.on("reconnecting", self._on_reconnecting)
-        room.on("reconnected", self._on_reconnected)
-        room.on("disconnected", self._on_disconnected)
+        subscriptions = self.subscriptions
+        self._on("participant_connected", self._on_user_joined)
+        self._on("participant_disconnected", self._on_user_left)
+        self._on("participant_metadata_changed", self._on_info_changed)
+        self._on("participant_name_changed", self._on_info_changed)
+        self._on("connection_quality_changed", self._on_quality)
+        self._on("track_published", subscriptions.on_published)
+        self._on("track_unpublished", subscriptions.on_unpublished)
+        self._on("track_subscribed", subscriptions.on_subscribed)
+        self._on("track_unsubscribed", lambda _track, publication: subscriptions.on_unsubscribed(publication))
+        self._on("track_subscription_failed", lambda _user, sid, error: subscriptions.on_failed(sid, error))
+        self._on("track_muted", lambda user, publication: self._on_muted(user, publication, True))
+        self._on("track_unmuted", lambda user, publication: self._on_muted(user, publication, False))
+        self._on("local_track_unpublished", self.publications.on_unpublished)
+        self._on("reconnecting", self._on_reconnecting)
+        self._on("reconnected", self._on_reconnected)
+        self._on("disconnected", self._on_disconnected)
+
+    def _on(self, event: rtc.room.EventTypes, listener: Callable[..., None]) -> None:
+        # While the room is being left, and after that, nothing of it is news any more.
+        count = len(inspect.signature(listener).parameters)
+
+        def tell(*arguments: Any) -> None:
+            if self._closing is None:
+                listener(*arguments[:count])
+
+        self._room.on(event, tell)
 
     def _on_user_joined(self, participant: rtc.RemoteParticipant) -> None:
         event = contract.UserJoined(room_id=self.config.room_id, user=self._user(participant, []))
@@ -219,8 +231,6 @@ class JoinedRoom:
             self.publications.on_muted_by_room(publication)
 
     def _on_reconnecting(self) -> None:
-        if self._closing is not None:
-            return
         self._state = state.ROOM_STATE_RECONNECTING
         self._reconnecting_cause = types.Cause(
             reason=types.REASON_NETWORK_LOST, message="the connection to the room was lost and is being restored"
@@ -230,8 +240,6 @@ class JoinedRoom:
         self._events.emit(contract.EngineEvent(room_reconnecting=event))
 
     def _on_reconnected(self) -> None:
-        if self._closing is not None:
-            return
         self._state = state.ROOM_STATE_JOINED
         self._reconnecting_cause = None
         log.info("the connection to %s is restored", self.config.room_id)
@@ -239,8 +247,6 @@ class JoinedRoom:
         self._events.emit(contract.EngineEvent(room_reconnected=event))
 
     def _on_disconnected(self, reason: int) -> None:
-        if self._closing is not None:  # we left ourselves
-            return
         error = errors.room_ended(reason)
         log.warning("out of %s: %s", self.config.room_id, error.message)
         self._state = state.ROOM_STATE_LEFT

@@ -16,7 +16,7 @@ from rtcagentd.engine.livekit import encoding, errors, ffi
 
 log = logging.getLogger(__name__)
 
-SUBSCRIBE_DEADLINE_S = 5.0
+SUBSCRIBE_DEADLINE_S = 4.0
 
 StreamKey = tuple[str, "types.StreamKind.ValueType", str]  # user_id, kind, name
 
