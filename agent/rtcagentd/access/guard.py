@@ -5,6 +5,7 @@ CALLS does not name keeps the daemon from starting.
 """
 
 import contextlib
+import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -130,11 +131,15 @@ class GuardedRegistry:
 
         return checked
 
-    def _stream(self, call: Callable[[Any, Any], AsyncIterator[Any]]) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    def _stream(self, call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], AsyncIterator[Any]]:
         async def checked(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
                 caller.set(self._who(context))
-                async with contextlib.aclosing(call(request, context)) as responses:  # type: ignore[type-var]
+                responses = call(request, context)
+                if inspect.isawaitable(responses):  # a handler that writes to the context by itself
+                    await responses
+                    return
+                async with contextlib.aclosing(responses):
                     async for response in responses:
                         yield response
             except OrderError as error:

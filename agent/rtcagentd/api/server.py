@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from rtcagent.v1 import agent_pb2_grpc, capture_pb2_grpc, devices_pb2_grpc, rooms_pb2_grpc
 
 from rtcagentd.access.guard import GuardedRegistry, authenticator
@@ -57,8 +57,8 @@ class ApiServer:
             lambda server: capture_pb2_grpc.add_CaptureServicer_to_server(capture, server),
             lambda server: devices_pb2_grpc.add_DevicesServicer_to_server(devices, server),
             lambda server: health_pb2_grpc.add_HealthServicer_to_server(self._health, server),
-            lambda server: reflection.enable_server_reflection(
-                (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+            lambda server: reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+                reflection.aio.ReflectionServicer((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)), server
             ),
         ]
         self._servers: list[grpc.aio.Server] = []
