@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 
+import grpc
 import pytest
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import types_pb2 as types
@@ -69,16 +70,13 @@ async def test_a_join_that_fails_says_why(
 
 async def test_a_cancelled_join_leaves_nothing(engine: EngineUnderTest, room_server: RoomServer) -> None:
     """A daemon that gives up in the middle of joining has no user in the room, and can join at once."""
-    for delay_ms in (1, 30, 80):
-        with contextlib.suppress(Exception):
+    for delay_ms in (1, 20, 40, 60):
+        with contextlib.suppress(grpc.aio.AioRpcError):
             await engine.stub.Join(engine.join_request(room_server, "lab", "agent"), timeout=delay_ms / 1000)
-
-        async def is_out() -> bool:
-            rooms = (await engine.attach(watch=False, heartbeat=False)).report.rooms
-            return not rooms and await room_server.participants("lab") == []
-
-        await until(is_out, timeout_ms=5000, what="the agent is in no room")
-    await engine.attach()
+            await engine.leave("lab")  # it was quicker
+        # A join that is still to be undone may yet come up for a moment; attaching waits for that.
+        assert not (await engine.attach()).report.rooms
+        await until(lambda: _is(room_server, "lab", []), timeout_ms=5000, what="the agent is not in the room")
     await engine.join(room_server, "lab")
     assert await room_server.participants("lab") == ["agent"]
 

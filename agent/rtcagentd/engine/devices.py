@@ -31,6 +31,7 @@ class Devices:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._follow(), name="devices")
+        self._task.add_done_callback(_tell_failure)
 
     async def wait_listed(self, timeout_s: float) -> None:
         """Until the first listing is there, or the time is over; what it finds later comes as events."""
@@ -47,8 +48,7 @@ class Devices:
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
             self._task = None
 
     async def _follow(self) -> None:
@@ -86,6 +86,11 @@ class Devices:
                 self._events.emit(contract.EngineEvent(device_changed=contract.DeviceChanged(device=device)))
         self._devices = found
         self._listed.set()
+
+
+def _tell_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("cameras are no longer followed: %r", task.exception())
 
 
 def _device(camera: _native.Camera) -> types.Device:
