@@ -5,6 +5,7 @@ tests.parts.bare_publisher`) it takes one JSON list of orders per line on stdin 
 """
 
 import asyncio
+import functools
 import json
 import sys
 import time
@@ -102,11 +103,17 @@ class BarePublisher:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
+@functools.cache
+def _bars(width: int, height: int) -> FillFrame:
+    """Drawn and converted once: that is no part of what is compared."""
+    return still(make_bars(width, height))
+
+
 async def obey(publisher: BarePublisher, order: dict[str, Any]) -> None:
     """Carry out one order of the program."""
     match order.pop("do"):
         case "capture_bars":
-            await publisher.capture(still(make_bars(order["width"], order["height"])))
+            await publisher.capture(_bars(order["width"], order["height"]))
         case "capture_file":
             await publisher.capture(from_file(Path(order["path"])))
         case "join":
