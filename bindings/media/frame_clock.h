@@ -45,9 +45,10 @@ class FrameClock {
             oldest_us = std::min(oldest_us, recent_[i]);
         }
         if (in_window < 2) return in_window;
-        // From the oldest to the newest there are in_window - 1 periods.
+        // From the oldest to the newest there are in_window - 1 periods. Network sources begin with a burst: a rate is
+        // not judged by less than half a second.
         const auto newest_us = recent_[static_cast<std::size_t>(count_ - 1) % recent_.size()];
-        const auto span_us = std::max<std::int64_t>(newest_us - oldest_us, 1);
+        const auto span_us = std::max<std::int64_t>(newest_us - oldest_us, 500'000);
         // A source that has stopped falls to 0 within the second instead of keeping its last rate.
         const auto silent_us = now_us - newest_us;
         const auto period_us = span_us / (in_window - 1);

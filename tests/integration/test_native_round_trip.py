@@ -1,4 +1,4 @@
-"""A picture from a native capture through a real room server to the native taker, with the interpreter held meanwhile."""
+"""A picture from a native capture through a real room server to the native taker, while the interpreter is held."""
 
 import asyncio
 import concurrent.futures
