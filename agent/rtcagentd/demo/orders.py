@@ -67,15 +67,21 @@ async def until_shown(client: AsyncClient, timeout_s: float) -> state.ReportedSt
 
 
 def _is_settled(desired: state.DesiredState, reported: state.ReportedState) -> bool:
+    """Whether nothing more is to come: everything is reached, or refused."""
     publications = [publication for room in reported.rooms for publication in room.publications]
+    joined = [room for room in reported.rooms if room.state == state.ROOM_STATE_JOINED]
     return (
         # what was ordered a moment ago is not reported yet
         {each.source_id for each in desired.captures} <= {each.source_id for each in reported.captures}
         and {each.config.room_id for each in desired.rooms} <= {each.room_id for each in reported.rooms}
-        and all(capture.state == state.CAPTURE_STATE_CAPTURING for capture in reported.captures)
-        and all(room.state == state.ROOM_STATE_JOINED for room in reported.rooms)
-        and all(publication.state == state.PUBLICATION_STATE_PUBLISHED for publication in publications)
-        and (bool(publications) or not (reported.captures and reported.rooms))
+        and all(
+            each.state in (state.CAPTURE_STATE_CAPTURING, state.CAPTURE_STATE_REFUSED) for each in reported.captures
+        )
+        and all(each.state in (state.ROOM_STATE_JOINED, state.ROOM_STATE_REFUSED) for each in reported.rooms)
+        and all(
+            each.state in (state.PUBLICATION_STATE_PUBLISHED, state.PUBLICATION_STATE_REFUSED) for each in publications
+        )
+        and (bool(publications) or not (reported.captures and joined))
     )
 
 
