@@ -289,6 +289,7 @@ class AsyncEvents(Generic[T], AsyncIterator[T]):
     async def _place(self) -> None:
         """Begin now: where that is must be known before anything is lost."""
         self._cursor.place((await self._client.get_state()).position)
+        self._client._moved(self._cursor.position)
 
     async def _receive(self) -> None:
         if not self._cursor.is_placed:

@@ -287,6 +287,7 @@ class Events(Generic[T], Iterator[T]):
     def _place(self) -> None:
         """Begin now: where that is must be known before anything is lost."""
         self._cursor.place(self._client.get_state().position)
+        self._client._moved(self._cursor.position)
 
     def _receive(self) -> None:
         if not self._cursor.is_placed:

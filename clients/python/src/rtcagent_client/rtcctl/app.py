@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.USAGE
     except RtcAgentError as error:
         code = error.code.name
-        screen.error(_explain(error), code=code, reason=error.reason, metadata=error.metadata, fields=error.fields)
+        text = error.message if screen.as_json else _explain(error)
+        screen.error(text, code=code, reason=error.reason, metadata=error.metadata, fields=error.fields)
         return exits.UNREACHABLE if _is_unreachable(error) else exits.ERROR
     except OSError as error:
         screen.error(f"{error.filename}: {error.strerror}" if error.filename else str(error))

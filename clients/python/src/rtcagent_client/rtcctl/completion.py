@@ -158,7 +158,7 @@ def zsh(commands: list[_Command]) -> str:
             body = f"""\
     local -a commands=({listed})
     local state line
-    _arguments -C {_lines(specs)} \\
+    _arguments -C{_lines(specs)} \\
         '1: :->command' '*:: :->rest'
     case $state in
     command) _describe command commands ;;
@@ -170,7 +170,7 @@ def zsh(commands: list[_Command]) -> str:
             for action in command.positionals:
                 optional = ":" if action.nargs == "?" else ""
                 specs.append(_quoted(f":{optional}{action.metavar or action.dest}:{_zsh_values(action)}"))
-            body = f"    _arguments {_lines(specs)}"
+            body = f"    _arguments{_lines(specs)}"
         functions.append(f"{name}() {{\n{body}\n}}")
     text = "\n".join(functions)
     # `source`d it is registered; as a file _rtcctl of $fpath it is run
@@ -178,7 +178,8 @@ def zsh(commands: list[_Command]) -> str:
 #compdef rtcctl
 # zsh completion of rtcctl: source <(rtcctl completion zsh)
 {text}
-compdef _rtcctl rtcctl
+# a file named _rtcctl in $fpath is run as the function; one that is sourced only registers it
+if [[ "$funcstack[1]" == _rtcctl ]]; then _rtcctl "$@"; else compdef _rtcctl rtcctl; fi
 """
 
 

@@ -1,7 +1,7 @@
 """The command line: all commands, and the options that every one of them takes."""
 
 import argparse
-from typing import Any
+from typing import Any, NoReturn
 
 from rtcagent_client.address import ADDRESS_VARIABLE, SYSTEM_SOCKET
 from rtcagent_client.rtcctl import completion, exits
@@ -19,9 +19,16 @@ GLOBAL_DEFAULTS: dict[str, Any] = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line; the whole usage is shown by --help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(exits.USAGE, f"rtcctl: {message} (see {self.prog} --help)\n")
+
+
 def build() -> argparse.ArgumentParser:
     """The parser of rtcctl."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rtcctl",
         description="Controls an rtcagent: its rooms, sources, streams and devices.",
         epilog=exits.HELP,

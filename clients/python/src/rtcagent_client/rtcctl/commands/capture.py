@@ -150,7 +150,7 @@ def _snapshot(client: Client, args: argparse.Namespace, screen: Screen) -> int:
     Path(args.file).write_bytes(picture.image)
     if screen.as_json:
         content = to_dict(picture)
-        del content["image"]
+        content.pop("image", None)
         screen.document({"file": args.file, "bytes": len(picture.image), **content})
     else:
         screen.line(f"{args.file}: {picture.width}x{picture.height}, {len(picture.image)} bytes")

@@ -12,7 +12,8 @@ from rtcagent_client.words import describe_remote_stream, enum_word
 
 def engine_text(engine: EngineStatus) -> str:
     """ "livekit 1.2.1 RUNNING (generation 3, pid 4242)" """
-    name = f"{engine.kind or 'engine'} {engine.version}".strip()
+    kind = engine.kind or "engine"
+    name = engine.version if engine.version.startswith(kind) else f"{kind} {engine.version}".strip()
     process = phrases.joined(
         f"generation {engine.generation}" if engine.generation else "", f"pid {engine.pid}" if engine.pid else ""
     )

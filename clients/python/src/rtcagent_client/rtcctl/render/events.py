@@ -69,7 +69,7 @@ def _device_added(event: Any) -> str:
 
 
 def _quality(event: Any) -> str:
-    return f"{event.user_id} in {event.room_id}: {phrases.low(ConnectionQuality, event.quality) or 'not known'}"
+    return f"{event.user_id}'s connection in {event.room_id}: {phrases.low(ConnectionQuality, event.quality) or '?'}"
 
 
 def _user_info(event: Any) -> str:

@@ -78,7 +78,7 @@ def _summary(count: int, different: int, screen: Screen) -> str:
     if not different:
         return screen.paint("everything is as asked for", "green")
     verb = "is" if different == 1 else "are"
-    return screen.paint(f"{different} of {max(count, different)} asked for {verb} not so", "yellow")
+    return screen.paint(f"{different} of {max(count, different)} {verb} not as asked for", "yellow")
 
 
 def _show_section(section: _Section, differences: dict[bytes, Outcome], widths: list[int], screen: Screen) -> None:
@@ -93,7 +93,8 @@ def _show_section(section: _Section, differences: dict[bytes, Outcome], widths: 
             mark, colour = "=", "green"
         name = ("  " * row.depth + row.name).ljust(widths[0])
         reported = row.reported or (enum_word(Outcome.Kind, outcome.kind) if outcome is not None else "-")
-        text = f"{name}  {row.desired.ljust(widths[1])}  {screen.paint(reported, colour) if outcome else reported}"
+        desired = row.desired or ("-" if row.ref is not None else "")
+        text = f"{name}  {desired.ljust(widths[1])}  {screen.paint(reported, colour) if outcome else reported}"
         screen.line(f"{screen.paint(mark, colour) if colour else mark} {text}")
         why = describe_cause(outcome.cause) if outcome is not None and outcome.HasField("cause") else row.why
         if why:
