@@ -88,11 +88,11 @@ ReceivedFrames* ReceivedFrames::instance_ = nullptr;
 ReceivedFrames& ReceivedFrames::instance(const Ffi& ffi, std::uintptr_t python_callback_address) {
     static std::mutex making;
     const std::lock_guard lock(making);
-    const auto python = reinterpret_cast<Callback>(python_callback_address);
+    const auto python = reinterpret_cast<EventRelay::Callback>(python_callback_address);
     if (python == nullptr) throw std::invalid_argument("python_callback_address is 0");
     if (instance_ == nullptr) {
         instance_ = new ReceivedFrames(ffi, python);
-    } else if (instance_->ffi_ != ffi || instance_->python_ != python) {
+    } else if (instance_->ffi_ != ffi || instance_->relay_.python() != python) {
         throw NativeError("INTERNAL", "received frames have their taker already; there is one for the process");
     }
     return *instance_;
@@ -147,7 +147,7 @@ void ReceivedFrames::on_event(const std::uint8_t* data, std::size_t size) {
     if (size > 0 && data[0] == kVideoStreamEvent) {
         instance_->take(data, size);
     } else {
-        instance_->python_(data, size);
+        instance_->relay_.put(data, size);
     }
 }
 

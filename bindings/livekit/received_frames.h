@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "ffi_frames.pb.h"
+#include "livekit/event_relay.h"
 #include "livekit/ffi.h"
 #include "media/frame_clock.h"
 #include "media/snapshot.h"
@@ -24,8 +25,7 @@ struct ReceivedStats {
 };
 
 // There is one for the process, as the FFI has one callback, and it is never freed: LiveKit's threads may call it until
-// the process ends. Video events never wait for the GIL; all other events go to the Python callback, which takes it by
-// itself.
+// the process ends. Its callback never waits for the GIL: video is taken here, all other events are relayed to Python.
 class ReceivedFrames {
   public:
     // NativeError INTERNAL when it was made before with other addresses.
@@ -38,8 +38,6 @@ class ReceivedFrames {
     std::optional<Snapshot> snapshot(Ffi::Handle stream, const std::string& image_format) const;
 
   private:
-    using Callback = void (*)(const std::uint8_t*, std::size_t);
-
     // The newest frame of a stream, given back to LiveKit when the last who looks at it is done.
     struct Frame {
         Frame(const Ffi& ffi, livekit_ffi::VideoFrameReceived message) : ffi_(ffi), message_(std::move(message)) {}
@@ -56,13 +54,13 @@ class ReceivedFrames {
         std::shared_ptr<const Frame> newest;
     };
 
-    ReceivedFrames(const Ffi& ffi, Callback python) : ffi_(ffi), python_(python) {}
+    ReceivedFrames(const Ffi& ffi, EventRelay::Callback python) : ffi_(ffi), relay_(python) {}
     static void on_event(const std::uint8_t* data, std::size_t size);
     void take(const std::uint8_t* data, std::size_t size);
 
     static ReceivedFrames* instance_;
     const Ffi ffi_;
-    const Callback python_;
+    EventRelay relay_;
     mutable std::mutex mutex_;  // held for moments only, never while a buffer is given back or a picture encoded
     std::unordered_map<Ffi::Handle, Stream> streams_;
 };

@@ -1,12 +1,11 @@
 """Native media: capture graphs (GStreamer) and the frame path into and out of LiveKit's FFI.
 
-No call here runs Python on a media thread. What happens on media threads is put into an EventQueue, whose `fd` becomes readable;
-the event loop drains it. Every call that can wait releases the GIL.
+No call here runs Python on a media thread. What happens on media threads is put into an EventQueue, whose `fd` becomes
+readable; the event loop drains it. Every call that can wait releases the GIL.
 """
 
-
 class NativeError(Exception):
-    """A native part refused. `args` is (reason, message): the name of a rtcagent.v1 Reason without its prefix, and the cause in words."""
+    """A native part refused. `args` is (reason, message): a rtcagent.v1 Reason without prefix, and the cause in words."""
 
 class CameraFormat:
     pixel_format: str  # "YUYV", "NV12", "MJPEG", ...: a name of rtcagent.v1 PixelFormat without prefix, or "OTHER"
@@ -26,7 +25,10 @@ class Camera:
     formats: list[CameraFormat]
 
 def list_cameras() -> list[Camera]:
-    """The V4L2 capture devices that are plugged in now. Opens each for a moment; a node that cannot be opened is listed without formats."""
+    """The V4L2 capture devices that are plugged in now.
+
+    Opens each for a moment; a node that cannot be opened is listed without formats.
+    """
 
 class CameraIdentity:
     """Who a camera is, whatever number its node has."""
@@ -49,7 +51,7 @@ class CameraChoice:
     fps: float
 
 def choose_camera_format(formats: list[CameraFormat], settings: CaptureSettings) -> CameraChoice:
-    """The one that suits the output best within what the settings ask; NativeError FORMAT_UNSUPPORTED when there is none."""
+    """The one that suits the output best within what is asked; NativeError FORMAT_UNSUPPORTED when there is none."""
 
 def gstreamer_version() -> str: ...
 def missing_elements() -> list[str]:
@@ -72,7 +74,10 @@ class EventQueue:
     def drain(self) -> list[Event]: ...
 
 class CaptureSettings:
-    """One source; Capture raises ValueError for what it cannot be. Exactly one of device_path, rtsp_url, file_path and pattern is set."""
+    """One source: exactly one of device_path, rtsp_url, file_path and pattern is set.
+
+    Capture raises ValueError for settings that cannot be.
+    """
 
     device_path: str  # /dev/video0
     pixel_format: str  # "" chooses
@@ -108,14 +113,17 @@ class Snapshot:
 class Capture:
     """One open source. Its frames go to the sinks that are attached, on GStreamer's thread.
 
-    After `start`, events with its key tell "first_frame" (then frames flow), "format" (their size changed), "failed" and "ended";
-    after the last two, only stop() is left to call.
+    After `start`, events with its key tell "first_frame" (then frames flow), "format" (their size changed), "failed" and
+    "ended"; after the last two, only stop() is left to call.
     """
 
     def __init__(self, key: str, settings: CaptureSettings, events: EventQueue) -> None: ...
     def start(self) -> None:
-        """Open the source; NativeError when it cannot be. Waits for the device, not for a frame. What shows only later (a server
-        that does not answer, a file that is no media) comes as the event "failed". A stopped capture may start again."""
+        """Open the source; NativeError when it cannot be. Waits for the device, not for a frame.
+
+        What shows only later (a server that does not answer, a file that is no media) comes as the event "failed". A
+        stopped capture may start again.
+        """
 
     def stop(self) -> None:
         """Close the source and join its threads; afterwards nothing of it calls a sink. Any number of times."""
@@ -159,8 +167,9 @@ class ReceivedStats:
 class ReceivedFrames:
     """Takes every video frame event out of the FFI's event callback, before Python sees it; passes all else on.
 
-    Frames of streams that nobody watches are released at once. There is one for the process: making it again with the same
-    addresses gives the same, with others it is refused (NativeError INTERNAL).
+    The rest goes on in order, from a thread of its own: an FFI thread that waited for the GIL would hold up the frames
+    behind it. Frames of streams that nobody watches are released at once. There is one for the process: making it again
+    with the same addresses gives the same, with others it is refused (NativeError INTERNAL).
     """
 
     def __init__(self, ffi: Ffi, python_callback_address: int) -> None: ...
@@ -169,4 +178,3 @@ class ReceivedFrames:
     def unwatch(self, stream_handle: int) -> None: ...
     def stats(self, stream_handle: int) -> ReceivedStats | None: ...
     def snapshot(self, stream_handle: int, image_format: str) -> Snapshot | None: ...
-
