@@ -5,7 +5,7 @@ readable; the event loop drains it. Every call that can wait releases the GIL.
 """
 
 class NativeError(Exception):
-    """A native part refused. `args` is (reason, message): a rtcagent.v1 Reason without prefix, and the cause in words."""
+    """A native part refused. `args` is (reason, message): a rtcagent.v1 Reason without prefix, and the cause."""
 
 class CameraFormat:
     pixel_format: str  # "YUYV", "NV12", "MJPEG", ...: a name of rtcagent.v1 PixelFormat without prefix, or "OTHER"
@@ -113,8 +113,8 @@ class Snapshot:
 class Capture:
     """One open source. Its frames go to the sinks that are attached, on GStreamer's thread.
 
-    After `start`, events with its key tell "first_frame" (then frames flow), "format" (their size changed), "failed" and
-    "ended"; after the last two, only stop() is left to call.
+    After `start`, events with its key tell "first_frame" (then frames flow), "format" (their size changed), "failed"
+    and "ended"; after the last two, only stop() is left to call.
     """
 
     def __init__(self, key: str, settings: CaptureSettings, events: EventQueue) -> None: ...
