@@ -11,7 +11,8 @@ class GenerateApi(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         here = Path(self.root)
         spec = importlib.util.spec_from_file_location("generate", here.parents[1] / "proto" / "generate.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         module.generate("rtcagent/v1", here / "src")

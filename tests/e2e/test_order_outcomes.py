@@ -155,10 +155,12 @@ async def test_a_deadline_of_1_ms_leaves_one_of_the_two_whole_states(daemon: Dae
         config = bars(width, 240)
         before = (await control.desired()).captures[0].config
         request = id_order(f"hurry-{index}")
+        code = grpc.StatusCode.OK  # which a fast machine may even answer in time
         try:
-            await hurried(control, config, request)  # which a fast machine may even answer in time
+            await hurried(control, config, request)
         except grpc.aio.AioRpcError as error:
-            assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            code = error.code()
+        assert code in (grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED)
         assert (await control.desired()).captures[0].config in (before, config)
         assert kind_and_reason(await control.start_capture(config, order=request)) == REACHED  # the way out
         assert (await control.desired()).captures[0].config == config

@@ -24,7 +24,8 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from tests.parts.controller import Controller, error_reason, kind_and_reason, watching
-from tests.parts.listener import Listener, Picture
+from tests.parts.listener import Listener
+from tests.parts.picture import Picture
 from tests.parts.room_server import RoomServer
 from tests.parts.waiting import until
 from tests.vm.cameras import native, usb_camera, vivid_unplugged
