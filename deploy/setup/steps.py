@@ -69,7 +69,7 @@ def _packages(dev: bool) -> Step:
     names = wanted_packages(ROOT / "deploy/packages.txt", ("build", "run", "test") if dev else ("build", "run"))
     missing = missing_packages(names)
     share = len(missing) / len(names)
-    full = Cost(450, 1500, 150) if dev else Cost(270, 1450, 60)
+    full = Cost(530, 2500, 110) if dev else Cost(270, 1450, 60)
     return Step(
         f"system packages ({len(missing)} of {len(names)} missing)",
         Cost(int(full.download_mb * share), int(full.disk_mb * share), int(full.seconds * share)),
