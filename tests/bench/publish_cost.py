@@ -92,11 +92,15 @@ def _report(
             f"{median(cores[name]):.2f} core, {median(encoders[name]):.2f}; {median(memory[name]):.0f} MB "
             f"({fps:.1f} fps and {mbps:.2f} Mbps arrive)",
         )
-    to_chromium = median(cores["agent"]) / median(cores["chromium"])
-    to_bare = median(cores["agent"]) / median(cores["bare"])
-    memory_ratio = median(memory["agent"]) / median(memory["chromium"])
-    result.add("processor, rtcagent to Chromium", f"{to_chromium:.2f}", "at most 0.85", to_chromium <= 0.85)
-    result.add("processor, rtcagent to the bare SDK", f"{to_bare:.2f}", "at most 1.0", to_bare <= 1.0)
-    result.add("memory, rtcagent to Chromium", f"{memory_ratio:.2f}", "at most 0.4", memory_ratio <= 0.4)
+    _compare(result, "processor, rtcagent to Chromium", cores["agent"], cores["chromium"], 0.85)
+    _compare(result, "processor, rtcagent to the bare SDK", cores["agent"], cores["bare"], 1.0)
+    _compare(result, "memory, rtcagent to Chromium", memory["agent"], memory["chromium"], 0.4)
     result.raw = {"cores": cores, "encoders": encoders, "memory_mb": memory, "received": received, "threads": threads}
     return result
+
+
+def _compare(result: Measurement, what: str, ours: list[float], theirs: list[float], aim: float) -> None:
+    """Round by round, since what else the machine does changes from one round to the next."""
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    shown = f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f} in {len(ratios)} rounds)"
+    result.add(what, shown, f"at most {aim}", median(ratios) <= aim)
