@@ -114,9 +114,4 @@ def next_try(room: RoomStatus) -> str:
     """What is said about the tries of a room that is not joined."""
     if not room.attempt_count:
         return ""
-    text = f"{plural(room.attempt_count, 'try').replace('trys', 'tries')} failed"
-    if room.HasField("next_attempt_at"):
-        seconds = (local(room.next_attempt_at) - datetime.now().astimezone()).total_seconds()
-        if seconds > 0:
-            text += f", next in {seconds:.0f} s"
-    return text
+    return f"{plural(room.attempt_count, 'try').replace('trys', 'tries')} failed"
