@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd import __version__
 from rtcagentd.api.agent import AgentService
@@ -22,7 +23,7 @@ from rtcagentd.api.ordering import OrderDesk
 from rtcagentd.api.rooms import RoomsService
 from rtcagentd.api.server import ApiServer
 from rtcagentd.config import Config, ConfigError, load
-from rtcagentd.control.events import event
+from rtcagentd.control.events import cause, event
 from rtcagentd.control.keeping import Keeper, boot_id
 from rtcagentd.control.ledger import Ledger
 from rtcagentd.control.orders import Orders
@@ -63,10 +64,10 @@ async def run(config: Config) -> None:
         ledger = Ledger(state, this_boot)
         keeper = Keeper(state, ledger, this_boot)
         await keeper.end_overdue()  # before anything is opened that was to hold until now
-        server = await parts.enter_async_context(_room_server(config))
+        server = await parts.enter_async_context(_room_server(config, state))
         orders = Orders(state, config.name, server, config.media.folders)
         retry = config.retry
-        reconciler = Reconciler(state, orders.make_token, retry.first_ms / 1000, retry.max_ms / 1000)
+        reconciler = Reconciler(state, orders.complete, retry.first_ms / 1000, retry.max_ms / 1000)
         outcomes = Outcomes(state, reconciler.progress)
         desk = OrderDesk(ledger, reconciler, outcomes)
         engine = EngineProcess(config, reconciler, __version__)
@@ -105,10 +106,17 @@ def _sole_owner(state_dir: Path, runtime_dir: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _room_server(config: Config) -> AsyncIterator[ServerKey | None]:
+async def _room_server(config: Config, state: State) -> AsyncIterator[ServerKey | None]:
     """The server of rooms that are joined without one: the embedded one, run here, or the configured one."""
+
+    def tell(running: bool, reason: str) -> None:
+        if not running:
+            died = cause(ty.REASON_SERVER_UNREACHABLE, f"the embedded room server ended and is started again: {reason}")
+            state.record(event(ev.ErrorOccurred(cause=died)))
+
     if config.embedded_server is not None:
-        async with RoomServer(config.embedded_server, config.state_dir, config.runtime_dir, config.retry) as server:
+        settings = (config.embedded_server, config.state_dir, config.runtime_dir, config.retry, tell)
+        async with RoomServer(*settings) as server:
             yield ServerKey(server.url, server.advertised_url, server.api_key, server.api_secret)
     elif config.room_server is not None:
         secret_file = config.room_server.api_secret_file
@@ -153,6 +161,7 @@ def main() -> None:
         logging.basicConfig(
             level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
         )
+        logging.getLogger("grpc").setLevel(logging.WARNING)  # it tells of every poll
         if not arguments.check:
             asyncio.run(run(config))
     except (ConfigError, StoreError, RoomServerError, AlreadyRunning) as error:

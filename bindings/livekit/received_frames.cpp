@@ -3,6 +3,7 @@
 #include <gst/video/video.h>
 
 #include <algorithm>
+#include <iterator>
 #include <stdexcept>
 #include <utility>
 
@@ -17,6 +18,20 @@ namespace {
 
 // The first byte of an event that holds field 3, a message: video_stream_event. An event has just one field.
 constexpr std::uint8_t kVideoStreamEvent = 3 << 3 | 2;
+
+// Likewise the first two bytes of an event that holds field 18, logs.
+constexpr std::uint8_t kLogs[] = {(18 & 0x0f) << 3 | 2 | 0x80, 18 >> 4};
+
+// libwebrtc writes some hundred lines a second for debugging while it publishes, and Python would read each of them
+// only to throw it away.
+bool is_chatter(const std::uint8_t* data, std::size_t size) {
+    if (size < sizeof(kLogs) || !std::equal(std::begin(kLogs), std::end(kLogs), data)) return false;
+    livekit_ffi::FfiEvent event;
+    if (!event.ParseFromArray(data, static_cast<int>(size))) return false;
+    const auto& records = event.logs().records();
+    return std::all_of(records.begin(), records.end(),
+                       [](const auto& record) { return record.level() >= livekit_ffi::LOG_DEBUG; });
+}
 
 GstVideoFormat format_of(livekit_ffi::VideoBufferType type) {
     switch (type) {
@@ -146,7 +161,7 @@ std::optional<Snapshot> ReceivedFrames::snapshot(Ffi::Handle stream, const std::
 void ReceivedFrames::on_event(const std::uint8_t* data, std::size_t size) {
     if (size > 0 && data[0] == kVideoStreamEvent) {
         instance_->take(data, size);
-    } else {
+    } else if (!is_chatter(data, size)) {
         instance_->relay_.put(data, size);
     }
 }

@@ -263,9 +263,25 @@ def test_subscriptions_override_auto_subscribe_until_their_order_ends(desk: Desk
 def test_an_outcome_names_the_later_order_that_took_its_place(desk: Desk) -> None:
     desk.want_room()
     desk.state.rows[room_key("demo")].body.order.revision = 7
-    outcome = desk.outcomes.of_order(room_key("demo"), 5)
+    outcome = desk.outcomes.of_order(room_key("demo"), 5, True)
     assert outcome.kind == ty.Outcome.KIND_SUPERSEDED
     assert "7" in outcome.cause.message
+    desk.state.rows.clear()
+    assert desk.outcomes.of_order(room_key("demo"), 5, True).kind == ty.Outcome.KIND_SUPERSEDED
+    assert desk.outcomes.of_order(room_key("demo"), 8, False).kind == ty.Outcome.KIND_REACHED
+
+
+def test_a_refusal_is_not_said_of_what_is_asked_for_instead(desk: Desk) -> None:
+    desk.want_room()
+    (join,) = desk.steps()
+    assert isinstance(join, plan.Join)
+    why = cause(ty.REASON_TOKEN_REJECTED, "no")
+    desk.progress.failed(join.key, join.digest, why, True, now=0.0)
+    refused = st.RoomStatus(room_id="demo", state=st.ROOM_STATE_REFUSED, cause=why)
+    desk.happened(room_changed(refused))
+    assert desk.outcomes.of(join.key).kind == ty.Outcome.KIND_REFUSED
+    desk.want_room(user_id="another")
+    assert desk.outcomes.of(join.key).kind == ty.Outcome.KIND_WAITING
 
 
 def test_the_log_of_a_failed_engine_voids_what_it_had(desk: Desk, tmp_path: Path) -> None:

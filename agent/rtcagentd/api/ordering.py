@@ -46,7 +46,7 @@ class OrderDesk:
             taken = await self._ledger.take(order, edits)
         except StoreError as error:
             raise unavailable("STORE_FAILED", f"the order was not stored: {error}") from error
-        self._reconciler.retry_now(taken.keys)
+        self._reconciler.retry_now(taken.objects)
         wait_s = (options.wait_ms if options.HasField("wait_ms") else DEFAULT_WAIT_MS) / 1000
         left_s = context.time_remaining()
         if left_s is not None:

@@ -4,6 +4,7 @@ request_id.
 
 import asyncio
 import hashlib
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +16,7 @@ from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control.errors import invalid
 from rtcagentd.control.events import event
-from rtcagentd.control.objects import MESSAGES, Desired, Key, key_of, ref_of, room_id_of
+from rtcagentd.control.objects import MESSAGES, Desired, Key, ref_of, room_id_of
 from rtcagentd.control.state import Commit, Row, State
 from rtcagentd.journal.journal import insert
 
@@ -37,10 +38,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Taken:
-    """An order that is stored."""
+    """An order that is stored: the objects that it was about, and whether it wants each of them to be."""
 
     revision: int
-    keys: list[Key]
+    objects: dict[Key, bool]
 
 
 class Edit:
@@ -52,7 +53,7 @@ class Edit:
         self._boot_id = boot_id
         self._revision = _revision(connection)
         self.changes: dict[Key, Row | None] = {}
-        self.touched: list[Key] = []
+        self.touched: dict[Key, bool] = {}
 
     @property
     def revision(self) -> int:
@@ -77,14 +78,9 @@ class Edit:
         rows = self._connection.execute("SELECT key FROM desired WHERE kind = ? ORDER BY key", (kind,))
         return [Key(kind, text) for (text,) in rows]
 
-    def touch(self, key: Key) -> None:
-        """Count an object among those that the order is about, whether it changes or not."""
-        if key not in self.touched:
-            self.touched.append(key)
-
     def put(self, key: Key, body: Desired, secret: str = "") -> None:
         """Ask for an object to be so. Changes nothing, not even the revision, where just that is asked for already."""
-        self.touch(key)
+        self.touched[key] = True
         before = self.row(key)
         body.ClearField("order")
         body.order.keep.CopyFrom(self._order.keep)
@@ -106,7 +102,7 @@ class Edit:
 
     def remove(self, key: Key) -> None:
         """Ask no longer for an object."""
-        self.touch(key)
+        self.touched[key] = False
         if self.row(key) is not None:
             self.changes[key] = None
             self._connection.execute("DELETE FROM desired WHERE kind = ? AND key = ?", key)
@@ -136,12 +132,12 @@ class Ledger:
         def work(connection: sqlite3.Connection) -> Commit:
             before = _find_request(connection, order)
             if before is not None:
-                return Commit(before.revision, keys=before.keys)
+                return Commit(before.revision, objects=before.objects)
             edits = Edit(connection, order, self._boot_id)
             edit(edits)
             _keep_request(connection, order, Taken(edits.revision, edits.touched))
             if not edits.changes:
-                return Commit(edits.revision, keys=edits.touched)
+                return Commit(edits.revision, objects=edits.touched)
             changed = ev.DesiredStateChanged(
                 revision=edits.revision,
                 method=order.method,
@@ -151,7 +147,7 @@ class Ledger:
             return _finish(connection, edits, [event(changed)])
 
         commit = await asyncio.shield(self._state.write(work))
-        return Taken(commit.revision, commit.keys)
+        return Taken(commit.revision, commit.objects)
 
     async def end(self, keys: Iterable[Key], why: ty.Cause) -> None:
         """Remove orders whose time is over, each with an event."""
@@ -177,7 +173,7 @@ class Ledger:
 
 def _finish(connection: sqlite3.Connection, edits: Edit, events: list[ev.Event]) -> Commit:
     _set_meta(connection, "revision", str(edits.revision))
-    commit = Commit(edits.revision, keys=edits.touched, rows=edits.changes, events=events)
+    commit = Commit(edits.revision, objects=edits.touched, rows=edits.changes, events=events)
     commit.entries = insert(connection, events)
     return commit
 
@@ -207,13 +203,12 @@ def _find_request(connection: sqlite3.Connection, order: Order) -> Taken | None:
             "REQUEST_ID_REUSED",
             f"request_id {order.request_id!r} was used for another order within the last day: choose a new one",
         )
-    changed = ev.DesiredStateChanged.FromString(objects)
-    return Taken(revision, [key_of(ref) for ref in changed.objects])
+    return Taken(revision, {Key(kind, text): wanted for kind, text, wanted in json.loads(objects)})
 
 
 def _keep_request(connection: sqlite3.Connection, order: Order, taken: Taken) -> None:
     if order.request_id:
-        objects = ev.DesiredStateChanged(objects=[ref_of(key) for key in taken.keys]).SerializeToString()
+        objects = json.dumps([[*key, wanted] for key, wanted in taken.objects.items()])
         connection.execute(
             "INSERT INTO requests (request_id, digest, revision, objects, at_s) VALUES (?, ?, ?, ?, ?)",
             (order.request_id, order.digest, taken.revision, objects, time.time()),

@@ -39,9 +39,9 @@ class Orders:
         config = ty.RoomConfig()
         config.CopyFrom(request.config)
         checks.room_id(config.room_id, "config.room_id")
-        self._complete_server(config)
         token = config.token
         config.ClearField("token")
+        self._check_server(config, token)
         if token:
             _check_token(token, config)
         config.user_id = checks.user_id(config.user_id or self._agent_name, "config.user_id")
@@ -209,26 +209,38 @@ class Orders:
         token = self._server.mint(request.room_id, request.user_id, ttl_s=ttl_s, watch_only=request.watch_only)
         return self._server.advertised_url, token, ttl_s
 
-    def make_token(self, config: ty.RoomConfig) -> str | None:
-        """A token for the agent itself; None where it has no key for the room's server."""
-        if self._server is None or not self._server.can_mint or config.server_url != self._server.url:
-            return None
-        return self._server.mint(config.room_id, config.user_id, extra_info=config.extra_info)
+    def complete(self, config: ty.RoomConfig, token: str) -> ty.RoomConfig | None:
+        """The room with the server and the token to join it by now; None where there is no token to be had.
 
-    def _complete_server(self, config: ty.RoomConfig) -> None:
-        server = self._server
+        The agent's own server is looked up at each join: its address may have changed since the order was stored.
+        """
+        joined = ty.RoomConfig()
+        joined.CopyFrom(config)
+        server = self._server if config.server_url in self._own_urls else None
+        if server is not None:
+            joined.server_url = server.url
+            if not token and server.can_mint:
+                token = server.mint(config.room_id, config.user_id, extra_info=config.extra_info)
+        joined.token = token
+        return joined if token and joined.server_url else None
+
+    @property
+    def _own_urls(self) -> tuple[str, ...]:
+        """How an order may name the agent's own server."""
+        return ("",) if self._server is None else ("", self._server.url, self._server.advertised_url)
+
+    def _check_server(self, config: ty.RoomConfig, token: str) -> None:
+        """Refuse a room without a server, or without a token for it."""
+        is_own = config.server_url in self._own_urls
         if config.server_url:
             checks.server_url(config.server_url)
-            if server is not None and config.server_url == server.advertised_url:
-                config.server_url = server.url
-        elif server is None:
+        elif self._server is None:
             text = "no server_url was given and the agent has no room server configured: give one, with a token"
             raise precondition("NO_SERVER", text, room_id=config.room_id)
-        else:
-            config.server_url = server.url
-        can_mint = server is not None and server.can_mint and config.server_url == server.url
-        if not config.token and not can_mint:
-            text = f"no token was given and the agent has no key for {config.server_url}: give a token"
+        if is_own:
+            config.ClearField("server_url")
+        if not token and not (is_own and self._server is not None and self._server.can_mint):
+            text = f"no token was given and the agent has no key for {config.server_url or 'its server'}: give a token"
             raise precondition("NO_SERVER_KEY", text, room_id=config.room_id)
 
 

@@ -42,7 +42,7 @@ class Outcomes:
         deadline = loop.time() + wait_s
         while True:
             version = self._state.version
-            outcomes = [self.of_order(key, taken.revision) for key in taken.keys]
+            outcomes = [self.of_order(key, taken.revision, wanted) for key, wanted in taken.objects.items()]
             if all(_is_settled(outcome) for outcome in outcomes) or loop.time() >= deadline:
                 return ty.OrderResult(revision=taken.revision, outcomes=outcomes)
             try:
@@ -54,12 +54,13 @@ class Outcomes:
         """Every object that is not as desired."""
         return (outcome for outcome in map(self.of, sorted(self._state.rows)) if outcome.kind != REACHED)
 
-    def of_order(self, key: Key, revision: int) -> ty.Outcome:
-        """What became of what the order of `revision` asked for."""
+    def of_order(self, key: Key, revision: int, wanted: bool) -> ty.Outcome:
+        """What became of what the order of `revision` asked for: that the object be, or be no more."""
         row = self._state.rows.get(key)
         if row is not None and row.revision > revision:
-            later = cause(ty.REASON_SUPERSEDED, f"changed by the order of revision {row.revision}")
-            return ty.Outcome(object=ref_of(key), kind=SUPERSEDED, cause=later)
+            return _superseded(key, f"changed by the order of revision {row.revision}")
+        if row is None and wanted:
+            return _superseded(key, "a later order, or the end of its time, has removed it")
         return self.of(key)
 
     def of(self, key: Key) -> ty.Outcome:
@@ -89,10 +90,11 @@ class Outcomes:
             return (REACHED, None) if status is None else (WAITING, cause(ty.REASON_ORDERED, "the room is being left"))
         if status is None:
             return WAITING, None
+        asked = room_digest(row.body, row.secret)
         if status.state == st.ROOM_STATE_REFUSED:
-            return REFUSED, status.cause
+            return self._refused(key, asked, status.cause)
         if status.state == st.ROOM_STATE_JOINED:
-            if self._progress.peek(key).applied == room_digest(row.body, row.secret):
+            if self._progress.peek(key).applied == asked:
                 return REACHED, None
             return WAITING, cause(ty.REASON_ORDERED, "the room is being joined anew with its new configuration")
         if status.state == st.ROOM_STATE_JOINING:
@@ -108,10 +110,10 @@ class Outcomes:
             )
         if status is None:
             return WAITING, None
+        config = resolve(self._state, capture)
         if status.state == st.CAPTURE_STATE_REFUSED:
-            return REFUSED, status.cause
+            return self._refused(key, b"" if isinstance(config, ty.Cause) else digest(config), status.cause)
         if status.state == st.CAPTURE_STATE_CAPTURING:
-            config = resolve(self._state, capture)
             if isinstance(config, ty.Cause) or self._progress.peek(key).applied == digest(config):
                 return REACHED, None
             failed = self._progress.peek(key).cause
@@ -132,7 +134,7 @@ class Outcomes:
                 return WAITING, cause(ty.REASON_ORDERED, "the stream is being unpublished")
             return self._unwanted_stream(key, room_id, source_id)
         if status is not None and status.state == st.PUBLICATION_STATE_REFUSED:
-            return REFUSED, status.cause
+            return self._refused(key, stream_digest(wanted), status.cause)
         if self._state.get(room_key(room_id), st.DesiredRoom) is None:
             return WAITING, cause(ty.REASON_ROOM_NOT_JOINED, f"nobody has asked to be in room {room_id!r}: join it")
         if self._state.get(capture_key(source_id), st.DesiredCapture) is None:
@@ -192,6 +194,12 @@ class Outcomes:
             )
         return REACHED, None
 
+    def _refused(self, key: Key, asked: bytes, why: ty.Cause) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
+        """A refusal holds for what was refused; what is asked for now may be something else, and is being tried."""
+        if self._progress.peek(key).refused == asked:
+            return REFUSED, why
+        return WAITING, cause(ty.REASON_ORDERED, "it was refused before, and is being tried with what has changed")
+
     def _engine_cause(self) -> ty.Cause:
         """Why nothing at all is known of an object."""
         engine = self._state.reported.engine
@@ -200,6 +208,10 @@ class Outcomes:
         if engine.state == st.ENGINE_STATE_FAILED and engine.cause.message:
             return cause(ty.REASON_ENGINE_STARTING, f"the engine is being replaced: {engine.cause.message}")
         return cause(ty.REASON_ENGINE_STARTING, "the engine is being started")
+
+
+def _superseded(key: Key, message: str) -> ty.Outcome:
+    return ty.Outcome(object=ref_of(key), kind=SUPERSEDED, cause=cause(ty.REASON_SUPERSEDED, message))
 
 
 def _is_settled(outcome: ty.Outcome) -> bool:

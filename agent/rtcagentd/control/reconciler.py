@@ -22,7 +22,7 @@ from rtcagentd.control.events import cause, event
 from rtcagentd.control.objects import Key, capture_key
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.state import State
-from rtcagentd.control.steps import Steps, TokenMaker
+from rtcagentd.control.steps import Complete, Steps
 from rtcagentd.control.wanted import Gate, gate
 from rtcagentd.supervise.engine_session import EngineGone, EngineSession, StepTimeout
 
@@ -34,9 +34,9 @@ T = TypeVar("T")
 class Reconciler:
     """Owns the engine's progress. Is the owner that supervise/engine_process.py tells about its engines."""
 
-    def __init__(self, state: State, make_token: TokenMaker, first_retry_s: float, max_retry_s: float) -> None:
+    def __init__(self, state: State, complete: Complete, first_retry_s: float, max_retry_s: float) -> None:
         self._state = state
-        self._make_token = make_token
+        self._complete = complete
         self.progress = ProgressTable(first_retry_s, max_retry_s)
         self.session: EngineSession | None = None
         self._steps: Steps | None = None
@@ -49,7 +49,7 @@ class Reconciler:
         self.replace_engine: Callable[[str], None] = log.error
         state.on_change(self._wake.set)
 
-    def retry_now(self, keys: list[Key]) -> None:
+    def retry_now(self, keys: Iterable[Key]) -> None:
         """An order was about these objects: what was refused, or waits for its time, is tried at once."""
         for key in keys:
             self.progress.retry_now(key)
@@ -145,7 +145,7 @@ class Reconciler:
             )
         )
         self._gate = None
-        self._steps = Steps(self._state, self.progress, session, self._make_token, self._joined)
+        self._steps = Steps(self._state, self.progress, session, self._complete, self._joined)
         self.session = session
         self._wake.set()
 

@@ -40,7 +40,7 @@ class Commit:
     """What one write was about, and what it changed: rows put (or, as None, removed), and events."""
 
     revision: int = 0
-    keys: list[Key] = field(default_factory=list)
+    objects: dict[Key, bool] = field(default_factory=dict)
     rows: dict[Key, Row | None] = field(default_factory=dict)
     events: list[ev.Event] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)

@@ -23,19 +23,20 @@ from rtcagentd.supervise.engine_session import EngineSession, StepTimeout
 
 log = logging.getLogger(__name__)
 
-TokenMaker = Callable[[ty.RoomConfig], str | None]
+# Gives a desired room the server and the token to join it by now; None where there is no token to be had.
+Complete = Callable[[ty.RoomConfig, str], ty.RoomConfig | None]
 
 
 class Steps:
     """Steps of one engine generation."""
 
     def __init__(
-        self, state: State, progress: ProgressTable, session: EngineSession, make_token: TokenMaker, joined: set[str]
+        self, state: State, progress: ProgressTable, session: EngineSession, complete: Complete, joined: set[str]
     ) -> None:
         self._state = state
         self._progress = progress
         self._session = session
-        self._make_token = make_token
+        self._complete = complete
         self._joined = joined  # rooms joined since they were ordered: the next join is a reconnect
 
     async def make(self, step: plan.Step) -> None:
@@ -106,16 +107,14 @@ class Steps:
 
     async def _join(self, step: plan.Join) -> None:
         room_id = step.config.room_id
-        status = st.RoomStatus(room_id=room_id, user_id=step.config.user_id, server_url=step.config.server_url)
-        config = ty.RoomConfig()
-        config.CopyFrom(step.config)
-        token = step.token or self._make_token(config)
-        if not token:
+        status = st.RoomStatus(room_id=room_id, user_id=step.config.user_id)
+        config = self._complete(step.config, step.token)
+        if config is None:
             no_key = "no token was given and the agent has no key for this server: join again with a token"
             failure = en.Failure(cause=cause(ty.REASON_TOKEN_REJECTED, no_key), permanent=True)
             await self.room_failed(status, step.key, step.digest, failure)
             return
-        config.token = token
+        status.server_url = config.server_url
         before = fold.find_room(self._state.reported, room_id)
         if before is None or (self._is_first_try(step.key) and before.state != st.ROOM_STATE_JOINED):
             status.state = st.ROOM_STATE_JOINING

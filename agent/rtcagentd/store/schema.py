@@ -18,11 +18,12 @@ CREATE TABLE desired (
 ) WITHOUT ROWID;
 
 -- Orders that came with a request_id: what they did, for when they are repeated.
+-- `objects` is JSON: [[kind, key, whether it is to be], ...].
 CREATE TABLE requests (
     request_id TEXT PRIMARY KEY,
     digest BLOB NOT NULL,
     revision INTEGER NOT NULL,
-    objects BLOB NOT NULL,
+    objects TEXT NOT NULL,
     at_s REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX requests_by_time ON requests (at_s);
