@@ -95,7 +95,9 @@ async def test_a_repeated_request_has_one_effect(daemon: Daemon) -> None:
 
     await daemon.stop()
     await daemon.start()
-    assert await control.start_capture(bars(), order=id_order("one")) == first
+    late = await control.start_capture(bars(), order=id_order("one"))
+    assert late.revision == first.revision
+    assert kind_and_reason(late) == ("SUPERSEDED", "SUPERSEDED")
     assert not (await control.desired()).captures
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await control.start_capture(bars(320, 240), order=id_order("one"))

@@ -106,7 +106,7 @@ async def test_leave_and_join_again_and_again(engine: EngineUnderTest, room_serv
         await engine.publish("lab", "camera")
         await engine.leave("lab")
     await engine.leave("lab")  # a room that one is not in
-    assert await room_server.participants("lab") == []
+    await until(lambda: _is(room_server, "lab", []), timeout_ms=3000, what="the server knows that the agent has left")
     assert not (await engine.stats()).publications
 
 
