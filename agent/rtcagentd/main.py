@@ -34,6 +34,7 @@ from rtcagentd.control.state import State
 from rtcagentd.journal.journal import Journal
 from rtcagentd.store.database import Database, StoreError
 from rtcagentd.supervise.engine_process import EngineProcess
+from rtcagentd.supervise.launcher import ChildLauncher
 from rtcagentd.supervise.room_server import RoomServer, RoomServerError
 
 log = logging.getLogger("rtcagentd")
@@ -70,7 +71,7 @@ async def run(config: Config) -> None:
         reconciler = Reconciler(state, orders.complete, retry.first_ms / 1000, retry.max_ms / 1000)
         outcomes = Outcomes(state, reconciler.progress)
         desk = OrderDesk(ledger, reconciler, outcomes)
-        engine = EngineProcess(config, reconciler, __version__)
+        engine = EngineProcess(config, reconciler, __version__, ChildLauncher(config, __version__))
         reconciler.replace_engine = engine.replace
         await parts.enter_async_context(engine)
         api = ApiServer(

@@ -1,23 +1,20 @@
 """Keeps an engine process running: starts it, attaches, watches its heartbeat, and replaces it when it fails.
 
-The only code that starts or ends an engine. What the engine is to do is control's affair, told by `EngineOwner`.
+It alone decides when an engine starts and ends; how is launcher.py's affair. What the engine is to do is control's,
+told by `EngineOwner`.
 """
 
 import asyncio
 import contextlib
 import logging
-import os
-import select
-import signal
-import sys
 import time
-from pathlib import Path
 from typing import Protocol
 
 from rtcagent.engine.v1 import engine_pb2 as en
 
 from rtcagentd.config import Config
 from rtcagentd.supervise.engine_session import EngineGone, EngineSession, StepTimeout
+from rtcagentd.supervise.launcher import LaunchedEngine, Launcher
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +38,20 @@ class EngineOwner(Protocol):
 class EngineProcess:
     """The engine of this daemon. `async with` runs it; leaving stops it within a few seconds."""
 
-    def __init__(self, config: Config, owner: EngineOwner, version: str) -> None:
+    def __init__(self, config: Config, owner: EngineOwner, version: str, launcher: Launcher) -> None:
         self._config = config
         self._owner = owner
         self._version = version
-        self._socket_path = config.runtime_dir / "engine.sock"
-        self._pid_path = config.runtime_dir / "engine.pid"
+        self._launcher = launcher
         self._generation = time.time_ns() // 1_000_000
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: LaunchedEngine | None = None
         self._session: EngineSession | None = None
         self._fail: asyncio.Event = asyncio.Event()
         self._fail_why = ""
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "EngineProcess":
-        await asyncio.to_thread(_end_leftover, self._pid_path)
+        await self._launcher.end_leftover()
         self._task = asyncio.create_task(self._keep_running(), name="engine process")
         return self
 
@@ -94,8 +90,8 @@ class EngineProcess:
             await asyncio.sleep(delay_s)
 
     async def _run_once(self) -> None:
-        self._process = await self._spawn()
-        session = EngineSession(str(self._socket_path), self._generation)
+        self._process = await self._launcher.start()
+        session = EngineSession(str(self._launcher.socket_path), self._generation)
         self._session = session
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -123,19 +119,6 @@ class EngineProcess:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        self._socket_path.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "rtcagentd.engine.main"]
-        command += ["--socket", str(self._socket_path), "--kind", self._config.engine.kind]
-        command += ["--build-version", self._version, "--log-level", self._config.log_level]
-        for folder in self._config.media.folders:
-            command += ["--media-folder", str(folder)]
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
-        self._pid_path.write_text(f"{process.pid} {_start_time(process.pid)}\n")
-        return process
-
     async def _attach(self, session: EngineSession) -> None:
         timeout_s = self._config.engine.start_timeout_ms / 1000
         try:
@@ -160,63 +143,26 @@ class EngineProcess:
         await self._fail.wait()
         raise EngineGone(self._fail_why)
 
-    async def _exited(self, process: asyncio.subprocess.Process) -> None:
-        raise EngineGone(_how_it_ended(await process.wait()))
+    async def _exited(self, process: LaunchedEngine) -> None:
+        raise EngineGone(await process.wait())
 
     async def _end(self, why: str, stopping: bool) -> str:
         """Make sure that the process is gone, politely where it is still asked to stop; says how it went."""
         process, self._process = self._process, None
         session, self._session = self._session, None
-        if process is not None and process.returncode is None:
+        if process is not None and not process.ended:
             if stopping and session is not None:
                 with contextlib.suppress(EngineGone, StepTimeout):
                     await session.shutdown()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), TERM_S)
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+            if not process.ended:
+                await process.kill()
                 await process.wait()
         elif process is not None:
-            why = _how_it_ended(process.returncode or 0)
+            why = process.ended
         if session is not None:
             await session.close()
-        self._pid_path.unlink(missing_ok=True)
+        if process is not None:
+            process.close()
         return why
-
-
-def _how_it_ended(status: int) -> str:
-    if status < 0:
-        return f"the engine process was ended by {signal.Signals(-status).name}"
-    return f"the engine process ended by itself with status {status}"
-
-
-def _start_time(pid: int) -> str:
-    """When a process was started, in the kernel's ticks: with the pid it names one process for good."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
-
-
-def _end_leftover(pid_path: Path) -> None:
-    """End the engine of a daemon that was killed: two engines must never hold the devices, or be in the rooms, at
-    once.
-    """
-    try:
-        pid_text, started = pid_path.read_text().split()
-    except (OSError, ValueError):
-        return
-    pid = int(pid_text)
-    try:
-        handle = os.pidfd_open(pid)
-    except OSError:
-        return
-    try:
-        if _start_time(pid) == started:
-            log.warning("ending the engine process %d of an earlier daemon", pid)
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-            select.select([handle], [], [], TERM_S)
-    finally:
-        os.close(handle)
-        pid_path.unlink(missing_ok=True)
