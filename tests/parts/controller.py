@@ -106,6 +106,10 @@ class Controller:
         request = rm.JoinRoomRequest(config=ty.RoomConfig(room_id=room_id, **config), order=order)
         return (await self.rooms.JoinRoom(request, timeout=deadline_s)).result  # type: ignore[no-any-return]
 
+    async def update_token(self, room_id: str, token: str, *, order: ty.OrderOptions | None = None) -> ty.OrderResult:
+        request = rm.UpdateTokenRequest(room_id=room_id, token=token, order=order)
+        return (await self.rooms.UpdateToken(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
+
     async def leave(self, room_id: str, *, order: ty.OrderOptions | None = None) -> ty.OrderResult:
         request = rm.LeaveRoomRequest(room_id=room_id, order=order)
         return (await self.rooms.LeaveRoom(request, timeout=CALL_S)).result  # type: ignore[no-any-return]

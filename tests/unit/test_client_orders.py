@@ -47,6 +47,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "JoinRoom": ("join_room", {"room_id": "demo"}),
     "LeaveRoom": ("leave_room", {"room_id": "demo"}),
     "ListRooms": ("list_rooms", {}),
+    "UpdateToken": ("update_token", {"room_id": "demo", "token": "text"}),
     "CreateInvite": ("create_invite", {"room_id": "demo", "user_id": "ann"}),
     "PublishStream": ("publish_stream", {"room_id": "demo"}),
     "UnpublishStream": ("unpublish_stream", {"room_id": "demo"}),

@@ -27,6 +27,7 @@ COMMANDS = {
     "JoinRoom": "join demo",
     "LeaveRoom": "leave demo",
     "ListRooms": "rooms",
+    "UpdateToken": "token demo --room-token-file room-token",
     "CreateInvite": "invite demo --user ann",
     "PublishStream": "publish demo",
     "UnpublishStream": "unpublish demo",
@@ -46,6 +47,7 @@ COMMANDS = {
 @pytest.fixture
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "room-token").write_text("abc\n")
     with FakeAgent(f"unix:{tmp_path}/control.sock") as fake:
         monkeypatch.setenv("RTCAGENT_ADDRESS", fake.address)
         yield fake
@@ -183,9 +185,10 @@ def test_arguments_become_the_request(agent: FakeAgent, line: str, rpc: str, exp
 
 
 def test_the_room_token_is_read_from_a_file(agent: FakeAgent, tmp_path: Path) -> None:
-    (tmp_path / "room-token").write_text("abc\n")
     assert rtcctl("join demo --room-token-file room-token") == 0
     assert agent.requests("JoinRoom")[0].config.token == "abc"
+    assert rtcctl("token demo --room-token-file room-token") == 0
+    assert agent.requests("UpdateToken")[0].token == "abc"
     assert rtcctl("join demo --room-token-file no-such") == 2
 
 

@@ -30,6 +30,12 @@ class RoomsService(rooms_pb2_grpc.RoomsServicer):
         edits = self._orders.leave_room(request)
         return rooms_pb2.LeaveRoomResponse(result=await self._desk.take(request, request.order, edits, context))
 
+    async def UpdateToken(self, request: rooms_pb2.UpdateTokenRequest, context: Any) -> rooms_pb2.UpdateTokenResponse:
+        edits = self._orders.update_token(request)
+        return rooms_pb2.UpdateTokenResponse(
+            result=await self._desk.take(request, request.order, edits, context, in_room=True)
+        )
+
     async def ListRooms(self, request: rooms_pb2.ListRoomsRequest, context: Any) -> rooms_pb2.ListRoomsResponse:
         return rooms_pb2.ListRoomsResponse(rooms=self._state.reported.rooms)
 

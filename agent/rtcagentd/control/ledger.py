@@ -78,12 +78,14 @@ class Edit:
         rows = self._connection.execute("SELECT key FROM desired WHERE kind = ? ORDER BY key", (kind,))
         return [Key(kind, text) for (text,) in rows]
 
-    def put(self, key: Key, body: Desired, secret: str = "") -> None:
-        """Ask for an object to be so. Changes nothing, not even the revision, where just that is asked for already."""
+    def put(self, key: Key, body: Desired, secret: str = "", *, keep: ty.Keep | None = None) -> None:
+        """Ask for an object to be so, for as long as `keep` says, else the order. Changes nothing, not even the
+        revision, where just that is asked for already.
+        """
         self.touched[key] = True
         before = self.row(key)
         body.ClearField("order")
-        body.order.keep.CopyFrom(self._order.keep)
+        body.order.keep.CopyFrom(keep or self._order.keep)
         if before is not None and before.secret == secret and before.boot_id == self._boot_id:
             same = type(body)()
             same.CopyFrom(before.body)  # type: ignore[arg-type]  # of the same kind, as the key says

@@ -16,7 +16,7 @@ from rtcagentd.control.errors import Code, OrderError, invalid, not_found, preco
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Edit
 from rtcagentd.control.objects import Key, capture_key, room_key, slot_key, stream_key, subscription_key
-from rtcagentd.control.room_tokens import ServerKey, TokenUnreadable, read_claims
+from rtcagentd.control.room_tokens import ServerKey, TokenClaims, TokenUnreadable, read_claims
 from rtcagentd.control.state import State
 
 Edits: TypeAlias = Callable[[Edit], None]
@@ -43,7 +43,9 @@ class Orders:
         config.ClearField("token")
         self._check_server(config, token)
         if token:
-            _check_token(token, config)
+            claims = _claims(token, "config.token")
+            _check_claims(claims, config, "config.token")
+            config.user_id = claims.user_id
         config.user_id = checks.user_id(config.user_id or self._agent_name, "config.user_id")
         checks.extra_info(config.extra_info, limits.max_extra_info_bytes)
         if config.profile not in ty.RoomProfile.values():
@@ -69,6 +71,24 @@ class Orders:
                 text = f"there is no order to be in room {request.room_id!r}; `rtcctl rooms` lists those there are"
                 raise not_found("ROOM_NOT_FOUND", text, room_id=request.room_id)
             edits.remove_room(key)
+
+        return edit
+
+    def update_token(self, request: rooms_pb2.UpdateTokenRequest) -> Edits:
+        key = room_key(checks.room_id(request.room_id))
+        claims = _claims(request.token, "token")
+        keeps_its_time = request.order.keep.kind == ty.Keep.KIND_UNSPECIFIED
+
+        def edit(edits: Edit) -> None:
+            room = edits.get(key, st.DesiredRoom)
+            if room is None:
+                text = f"there is no order to be in room {request.room_id!r}: join it with the token"
+                raise not_found("ROOM_NOT_FOUND", text, room_id=request.room_id)
+            _check_claims(claims, room.config, "token")
+            keep = ty.Keep()
+            keep.CopyFrom(room.order.keep)
+            room.has_token = True
+            edits.put(key, room, request.token, keep=keep if keeps_its_time else None)
 
         return edit
 
@@ -244,21 +264,23 @@ class Orders:
             raise precondition("NO_SERVER_KEY", text, room_id=config.room_id)
 
 
-def _check_token(token: str, config: ty.RoomConfig) -> None:
-    """Refuse a token that says itself that it is for another room or user; fill in the user that it is for."""
+def _claims(token: str, field: str) -> TokenClaims:
     try:
-        claims = read_claims(token)
+        return read_claims(token)
     except TokenUnreadable as error:
-        raise invalid("config.token", "TOKEN_UNREADABLE", f"the token is no room token: {error}") from error
+        raise invalid(field, "TOKEN_UNREADABLE", f"the token is no room token: {error}") from error
+
+
+def _check_claims(claims: TokenClaims, config: ty.RoomConfig, field: str) -> None:
+    """Refuse a token that says itself that it is for another room or user."""
     if claims.room_id != config.room_id:
         text = f"the token is for room {claims.room_id!r}, not {config.room_id!r}"
-        raise invalid("config.token", "TOKEN_ROOM_MISMATCH", text, room_id=config.room_id)
+        raise invalid(field, "TOKEN_ROOM_MISMATCH", text, room_id=config.room_id)
     if config.user_id and claims.user_id != config.user_id:
         text = f"the token is for user {claims.user_id!r}, not {config.user_id!r}"
-        raise invalid("config.token", "TOKEN_USER_MISMATCH", text, user_id=config.user_id)
+        raise invalid(field, "TOKEN_USER_MISMATCH", text, user_id=config.user_id)
     if not claims.may_join:
-        raise invalid("config.token", "TOKEN_WITHOUT_JOIN", "the token does not allow to join a room (roomJoin)")
-    config.user_id = claims.user_id
+        raise invalid(field, "TOKEN_WITHOUT_JOIN", "the token does not allow to join a room (roomJoin)")
 
 
 def _without_credentials(url: str) -> str:

@@ -17,6 +17,7 @@ from rtcagent_client import fold
 
 from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
 from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.room_tokens import rights
 from rtcagentd.control.state import State
 from rtcagentd.control.wanted import WantedStream, resolve, wanted_streams, wants_subscription
 
@@ -50,6 +51,15 @@ class Join:
     digest: bytes
     config: ty.RoomConfig
     token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """A source or room that may not be tried, see quarantine.py; told once in each engine."""
+
+    key: Key
+    digest: bytes
+    cause: ty.Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +115,13 @@ def digest(*parts: Message | str) -> bytes:
 
 
 def room_digest(room: st.DesiredRoom, token: str) -> bytes:
-    """What would need another join. auto_publish is carried out here, not by the engine."""
+    """What would need another join. auto_publish is carried out here, not by the engine, and another token with the
+    same rights is for the next join.
+    """
     config = ty.RoomConfig()
     config.CopyFrom(room.config)
     config.ClearField("auto_publish")
-    return digest(config, token)
+    return digest(config, rights(token))
 
 
 def stream_digest(stream: WantedStream) -> bytes:

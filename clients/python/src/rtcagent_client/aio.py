@@ -150,6 +150,7 @@ class AsyncClient:
     reset_engine = _method(agent_calls.reset_engine)
     join_room = _method(rooms_calls.join_room)
     leave_room = _method(rooms_calls.leave_room)
+    update_token = _method(rooms_calls.update_token)
     list_rooms = _method(rooms_calls.list_rooms)
     create_invite = _method(rooms_calls.create_invite)
     publish_stream = _method(rooms_calls.publish_stream)

@@ -18,6 +18,7 @@ from rtcagent.v1.rooms_pb2 import (
     SubscribeStreamRequest,
     UnpublishStreamRequest,
     UnsubscribeStreamRequest,
+    UpdateTokenRequest,
 )
 from rtcagent.v1.state_pb2 import RoomStatus
 from rtcagent.v1.types_pb2 import (
@@ -83,6 +84,24 @@ def leave_room(
     """Ask for the agent to be out of a room; ends what was ordered in it. NotFound: it was not asked to be in it."""
     request = LeaveRoomRequest(room_id=room_id, order=order_options(wait_ms, None, request_id))
     return order_call("rooms", "LeaveRoom", request, wait_ms=wait_ms, check=check)
+
+
+def update_token(
+    room_id: str,
+    token: str,
+    *,
+    wait_ms: int | None = None,
+    keep: Keep | None = None,
+    request_id: str | None = None,
+    check: bool = True,
+) -> Call[OrderResult]:
+    """Give a room that the agent is asked to be in a new token, used from the next join on; one with other rights than
+    before is joined with at once. `keep` None: the order for the room holds as long as it was to.
+
+    NotFound: the agent was not asked to be in it. Raises InvalidArgument: a token for another room or user.
+    """
+    request = UpdateTokenRequest(room_id=room_id, token=token, order=order_options(wait_ms, keep, request_id))
+    return order_call("rooms", "UpdateToken", request, wait_ms=wait_ms, check=check)
 
 
 def list_rooms() -> Call[list[RoomStatus]]:

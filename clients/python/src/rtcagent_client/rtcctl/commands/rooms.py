@@ -1,4 +1,4 @@
-"""rooms, join, leave, invite, publish, unpublish, mute, unmute, subscribe, unsubscribe."""
+"""rooms, join, leave, token, invite, publish, unpublish, mute, unmute, subscribe, unsubscribe."""
 
 import argparse
 import functools
@@ -29,6 +29,10 @@ def add(subparsers: Subparsers) -> None:
     leave = command(subparsers, "leave", _leave, "leave a room and end what was ordered in it")
     leave.add_argument("room", metavar="ROOM")
     add_order_options(leave, keep=False)
+    token = command(subparsers, "token", _token, "give a room that was joined a new token, for the next join")
+    token.add_argument("room", metavar="ROOM")
+    token.add_argument("--room-token-file", metavar="FILE", required=True, help="the room token, - for standard input")
+    add_order_options(token, keep=False)
     invite = command(subparsers, "invite", _invite, "print an address and a token to join a room with")
     invite.add_argument("room", metavar="ROOM")
     invite.add_argument("--user", metavar="NAME", required=True, help="user id of whoever joins with it")
@@ -120,6 +124,12 @@ def _join(client: Client, args: argparse.Namespace, screen: Screen) -> int:
 
 def _leave(client: Client, args: argparse.Namespace, screen: Screen) -> int:
     result = client.leave_room(args.room, wait_ms=args.wait, request_id=args.request_id, check=False)
+    return show_result(result, screen)
+
+
+def _token(client: Client, args: argparse.Namespace, screen: Screen) -> int:
+    token = read_secret(args.room_token_file)
+    result = client.update_token(args.room, token, check=False, **order_arguments(args))
     return show_result(result, screen)
 
 
