@@ -38,7 +38,7 @@ class LiveKitEngine:
         die: Callable[[str], None],
     ) -> None:
         ffi.load()
-        self.version = f"livekit {rtc.__version__}, GStreamer {_native.gstreamer_version()}"
+        self.version = f"{rtc.__version__} (GStreamer {_native.gstreamer_version()})"
         self._gate = gate
         self._sources = sources
         self._media_events = media_events
