@@ -38,10 +38,11 @@ class Daemon:
         settings: Mapping[str, Any] | None = None,
         also_listen: Sequence[Mapping[str, Any]] = (),
         environment: Mapping[str, str] | None = None,
+        namespace: str = "",
     ) -> None:
         """`settings`: of the configuration file, over those made here. `room_server`: the agent gets its key.
 
-        `also_listen`: listeners beside the unix socket.
+        `also_listen`: listeners beside the unix socket. `namespace`: the network namespace to run in.
         """
         self.folder = folder
         self.media_folder = folder / "media"
@@ -51,6 +52,7 @@ class Daemon:
         self.socket = self.runtime_dir / "control.sock"
         self.config_path = folder / "rtcagent.toml"
         self._environment = {**os.environ, **(environment or {})}
+        self._prefix = ["ip", "netns", "exec", namespace] if namespace else []  # which becomes the daemon: same pid
         self._process: asyncio.subprocess.Process | None = None
         self._log: IO[bytes] | None = None
         self._offspring: dict[int, KnownProcess] = {}
@@ -99,6 +101,7 @@ class Daemon:
         """Run the daemon; returns when it answers and its engine runs."""
         self._log = open(self.log_path, "ab")  # noqa: SIM115, ASYNC230 -- lives as long as the process that writes to it
         self._process = await asyncio.create_subprocess_exec(
+            *self._prefix,
             PROGRAM,
             "--config",
             self.config_path,

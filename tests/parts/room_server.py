@@ -24,7 +24,9 @@ START_MS = 10_000
 class RoomServer:
     """One server. Its key, secret and ports stay the same over kill() and start()."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", interface: str = "lo") -> None:
+        self.host = host
+        self._interface = interface
         self.key = "test-key"
         self.secret = secrets.token_hex(24)
         self.log_path = folder / "livekit-server.log"
@@ -36,7 +38,7 @@ class RoomServer:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
+        return f"ws://{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -49,14 +51,14 @@ class RoomServer:
             raise FileNotFoundError(f"no livekit-server at {BINARY}: build it, or name one in RTCAGENT_LIVEKIT_SERVER")
         config = {  # JSON is YAML
             "port": self.port,
-            "bind_addresses": ["127.0.0.1"],
+            "bind_addresses": [self.host],
             "rtc": {
-                "node_ip": "127.0.0.1",
+                "node_ip": self.host,
                 "tcp_port": self.tcp_port,
                 "udp_port": self._udp_port,
                 "use_external_ip": False,
                 "enable_loopback_candidate": True,
-                "interfaces": {"includes": ["lo"]},
+                "interfaces": {"includes": [self._interface]},
             },
             "keys": {self.key: self.secret},
             "logging": {"level": "warn"},
@@ -72,7 +74,7 @@ class RoomServer:
             assert self._process is not None
             if self._process.returncode is not None:
                 raise RuntimeError(f"livekit-server ended with {self._process.returncode}:\n{self.log()[-2000:]}")
-            return await port_answers("127.0.0.1", self.port)
+            return await port_answers(self.host, self.port)
 
         await until(
             serves, timeout_ms=START_MS, what=lambda: f"livekit-server takes connections:\n{self.log()[-2000:]}"
