@@ -22,7 +22,7 @@ async def test_attach_tells_what_the_engine_is(engine: EngineUnderTest) -> None:
     """A new engine has abilities and limits, and nothing is open in it."""
     response = await engine.attach()
     assert response.kind == "livekit"
-    assert "livekit 1." in response.version
+    assert response.version.startswith("1.")
     assert "GStreamer 1." in response.version
     assert agent.CAPABILITY_TEST_PATTERN in response.capabilities
     assert response.limits.max_extra_info_bytes >= 16_000
