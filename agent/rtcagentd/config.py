@@ -147,6 +147,35 @@ class RetrySettings(_Section):
     max_ms: Annotated[int, Field(ge=100)] = 10_000
 
 
+class MetricsSettings(_Section):
+    """Where Prometheus may read the metrics."""
+
+    address: str | None = None
+    allow_remote: bool = False
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        host, _, port = (self.address or "").rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @model_validator(mode="after")
+    def _check(self) -> "MetricsSettings":
+        if self.address is None:
+            return self
+        try:
+            host, port = self.host_and_port
+        except ValueError:
+            host, port = "", 0
+        if not host or not 1 <= port <= 65535:
+            raise ValueError(f"{self.address!r} is not host:port")
+        if not self.allow_remote and not _is_loopback(host):
+            raise ValueError(
+                f"whoever reaches {host!r} could read the names of rooms, users and sources: take a loopback address, "
+                "or say allow_remote = true"
+            )
+        return self
+
+
 class Config(_Section):
     """The whole file."""
 
@@ -161,6 +190,7 @@ class Config(_Section):
     media: MediaSettings = MediaSettings()
     journal: JournalSettings = JournalSettings()
     retry: RetrySettings = RetrySettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")
     def _check(self) -> "Config":

@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from rtcagent.v1 import event_pb2 as ev
-from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd import __version__
 from rtcagentd.api.agent import AgentService
 from rtcagentd.api.capture import CaptureService
 from rtcagentd.api.devices import DevicesService
+from rtcagentd.api.health import HealthReporter
 from rtcagentd.api.ordering import OrderDesk
 from rtcagentd.api.rooms import RoomsService
 from rtcagentd.api.server import ApiServer
@@ -32,6 +32,10 @@ from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.room_tokens import ServerKey
 from rtcagentd.control.state import State
 from rtcagentd.journal.journal import Journal
+from rtcagentd.metrics.endpoint import MetricsEndpoint
+from rtcagentd.metrics.instruments import Instruments
+from rtcagentd.metrics.observer import Observer
+from rtcagentd.metrics.scrape import Scrape
 from rtcagentd.store.database import Database, StoreError
 from rtcagentd.supervise.engine_process import EngineProcess
 from rtcagentd.supervise.launcher import ChildLauncher
@@ -55,7 +59,9 @@ async def run(config: Config) -> None:
     # The order of starting; each part is stopped, in reverse, within:   room server 3 s, API 1 s, engine 5 s
     async with contextlib.AsyncExitStack() as parts:
         parts.enter_context(_sole_owner(config.state_dir, config.runtime_dir))
+        instruments = Instruments()
         database = await parts.enter_async_context(Database(config.state_dir / "rtcagent.db"))
+        database.on_commit = instruments.commit
         journal = Journal(database, config.journal.max_events, config.journal.max_age_days * 86_400)
         await journal.open()
         state = State(database, journal)
@@ -65,25 +71,37 @@ async def run(config: Config) -> None:
         ledger = Ledger(state, this_boot)
         keeper = Keeper(state, ledger, this_boot)
         await keeper.end_overdue()  # before anything is opened that was to hold until now
-        server = await parts.enter_async_context(_room_server(config, state))
+        server = await parts.enter_async_context(_room_server(config, state, instruments))
         orders = Orders(state, config.name, server, config.media.folders)
         retry = config.retry
         reconciler = Reconciler(state, orders.complete, retry.first_ms / 1000, retry.max_ms / 1000)
         outcomes = Outcomes(state, reconciler.progress)
         desk = OrderDesk(ledger, reconciler, outcomes)
+        desk.on_answer = instruments.order
         engine = EngineProcess(config, reconciler, __version__, ChildLauncher(config, __version__))
         reconciler.replace_engine = engine.replace
         await parts.enter_async_context(engine)
+        agent = AgentService(config.name, state, journal, reconciler, outcomes, server)
+        observer = Observer(state, outcomes, instruments)
+        scrape = Scrape(
+            *(config.name, __version__, state, reconciler, journal, observer, instruments),
+            *(config.state_dir / "rtcagent.db", lambda: agent.watcher_count),
+        )
+        await parts.enter_async_context(MetricsEndpoint(config.metrics, scrape.page))
         api = ApiServer(
             config.listeners,
-            AgentService(config.name, state, journal, reconciler, outcomes, server),
+            agent,
             RoomsService(state, orders, desk, reconciler),
             CaptureService(orders, desk, reconciler),
             DevicesService(state, orders, desk),
         )
         await parts.enter_async_context(api)
         parts.push_async_callback(_say_stopping, state)
-        for work in (reconciler.run(), keeper.run(), _report_health(state, api)):
+        health = HealthReporter(state, reconciler, api.set_health)
+        works = [reconciler.run(), keeper.run(), health.run()]
+        if config.metrics.address is not None:
+            works.append(observer.run())
+        for work in works:
             task = asyncio.create_task(work)
             parts.push_async_callback(_end, task)
         log.info("rtcagentd %s runs as %r, state in %s", __version__, config.name, config.state_dir)
@@ -107,10 +125,11 @@ def _sole_owner(state_dir: Path, runtime_dir: Path) -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _room_server(config: Config, state: State) -> AsyncIterator[ServerKey | None]:
+async def _room_server(config: Config, state: State, instruments: Instruments) -> AsyncIterator[ServerKey | None]:
     """The server of rooms that are joined without one: the embedded one, run here, or the configured one."""
 
     def tell(running: bool, reason: str) -> None:
+        instruments.room_server_up = running
         if not running:
             died = cause(ty.REASON_SERVER_UNREACHABLE, f"the embedded room server ended and is started again: {reason}")
             state.record(event(ev.ErrorOccurred(cause=died)))
@@ -118,6 +137,7 @@ async def _room_server(config: Config, state: State) -> AsyncIterator[ServerKey 
     if config.embedded_server is not None:
         settings = (config.embedded_server, config.state_dir, config.runtime_dir, config.retry, tell)
         async with RoomServer(*settings) as server:
+            instruments.room_server_up = True
             yield ServerKey(server.url, server.advertised_url, server.api_key, server.api_secret)
     elif config.room_server is not None:
         secret_file = config.room_server.api_secret_file
@@ -129,13 +149,6 @@ async def _room_server(config: Config, state: State) -> AsyncIterator[ServerKey 
         yield ServerKey(url, url, config.room_server.api_key, secret)
     else:
         yield None
-
-
-async def _report_health(state: State, api: ApiServer) -> None:
-    while True:
-        version = state.version
-        await api.set_health("engine", state.reported.engine.state == st.ENGINE_STATE_RUNNING)
-        await state.wait_for_change(version)
 
 
 async def _say_stopping(state: State) -> None:

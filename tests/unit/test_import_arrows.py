@@ -17,6 +17,7 @@ ALLOWED = {
     "control": {"journal", "store", "supervise"},
     "access": {"config", "control"},
     "api": {"access", "config", "control", "journal", "store"},
+    "metrics": {"config", "control", "journal", "supervise"},
     "engine": set[str](),
 }
 

@@ -43,6 +43,11 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         self._encoded_state = b""
         self._encoded_version = -1
 
+    @property
+    def watcher_count(self) -> int:
+        """WatchEvents calls under way."""
+        return self._watchers.count
+
     async def GetAgent(self, request: agent_pb2.GetAgentRequest, context: Any) -> agent_pb2.GetAgentResponse:
         attached = self._reconciler.attached
         return agent_pb2.GetAgentResponse(

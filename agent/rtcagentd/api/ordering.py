@@ -2,6 +2,8 @@
 outcome.
 """
 
+from collections.abc import Callable
+
 import grpc.aio
 from google.protobuf.message import Message
 from rtcagent.v1 import types_pb2 as ty
@@ -26,6 +28,7 @@ class OrderDesk:
         self._ledger = ledger
         self._reconciler = reconciler
         self._outcomes = outcomes
+        self.on_answer: Callable[[str, ty.OrderResult | None], None] = lambda method, result: None  # None: an error
 
     async def take(
         self,
@@ -38,9 +41,26 @@ class OrderDesk:
         in_room: bool = False,
     ) -> ty.OrderResult:
         """Store the order and wait for its outcome, as its options and the call's deadline say."""
+        method = request.DESCRIPTOR.name.removesuffix("Request")
+        result = None
+        try:
+            result = await self._take(method, request, options, edits, context, default_keep, in_room)
+        finally:
+            self.on_answer(method, result)
+        return result
+
+    async def _take(
+        self,
+        method: str,
+        request: Message,
+        options: ty.OrderOptions,
+        edits: Edits,
+        context: "grpc.aio.ServicerContext[Message, Message]",
+        default_keep: ty.Keep.Kind.ValueType,
+        in_room: bool,
+    ) -> ty.OrderResult:
         checks.options(options)
         keep = checks.keep(options.keep, default_keep, in_room=in_room)
-        method = request.DESCRIPTOR.name.removesuffix("Request")
         order = Order(method, caller.get(), keep, options.request_id, _digest(method, request, keep))
         try:
             taken = await self._ledger.take(order, edits)

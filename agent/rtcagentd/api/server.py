@@ -80,7 +80,7 @@ class ApiServer:
         await self._stop()
 
     async def set_health(self, service: str, is_serving: bool) -> None:
-        """Tell grpc.health.v1 how a part is: "" and "api" the daemon, "engine" the engine process."""
+        """Tell grpc.health.v1 how a part is: "" and "api" the daemon; the others are api/health.py's."""
         await self._health.set(service, _Serving.SERVING if is_serving else _Serving.NOT_SERVING)
 
     async def _serve(self, listener: Listener) -> None:

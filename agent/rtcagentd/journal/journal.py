@@ -93,6 +93,10 @@ class Journal:
             return Missing(first_seq=after + 1, next_seq=page[0].seq)
         return page
 
+    async def oldest_seq(self) -> int:
+        """The first event that can be replayed."""
+        return await self._database.read(_oldest_seq)
+
     def _prune(self, connection: sqlite3.Connection) -> None:
         """Drop what is past the retention, the newest event never."""
         connection.execute(
@@ -126,6 +130,11 @@ def _open(connection: sqlite3.Connection) -> tuple[str, int]:
     (log_id,) = connection.execute("SELECT value FROM meta WHERE key = 'log_id'").fetchone()
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     return log_id, seq
+
+
+def _oldest_seq(connection: sqlite3.Connection) -> int:
+    (seq,) = connection.execute("SELECT coalesce(min(seq), 0) FROM events").fetchone()
+    return int(seq)
 
 
 def _read_page(connection: sqlite3.Connection, after: int) -> list[Entry]:

@@ -43,6 +43,11 @@ class Watchers:
         self._encoded: dict[tuple[int, int, Filter], bytes] = {}
         self._encoded_at_seq = 0
 
+    @property
+    def count(self) -> int:
+        """Watchers now."""
+        return self._count
+
     async def responses(self, after: int | None, log_id: str, wanted: Filter) -> AsyncGenerator[bytes, None]:
         """Encoded WatchEventsResponses for a watcher that has seen `after` of `log_id`; None starts live. Endless."""
         journal = self._journal

@@ -10,6 +10,7 @@ import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.on_commit: Callable[[float], None] = lambda took_s: None  # called on the writer thread
         self._queue: queue.SimpleQueue[_Write[Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store-writer")
         self._reader_lock = threading.Lock()  # the reader connection is used by several worker threads in turn
@@ -125,6 +127,7 @@ class Database:
         """Make the writes durable together; when that fails, none of them was made."""
         if not writes:
             return []
+        started_at = time.monotonic()
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             done = [self._perform(write) for write in writes]
@@ -135,6 +138,7 @@ class Database:
                 self._writer.execute("ROLLBACK")
             failure = StoreError(f"cannot write to the database {self._path}: {error}")
             return [_Done(write, error=failure) for write in writes]
+        self.on_commit(time.monotonic() - started_at)
         return done
 
     def _perform(self, write: _Write[Any]) -> _Done:
