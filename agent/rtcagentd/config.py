@@ -124,7 +124,8 @@ class EngineSettings(_Section):
 
     kind: Literal["livekit"] = "livekit"
     start_timeout_ms: Annotated[int, Field(ge=1000, le=120_000)] = 20_000
-    heartbeat_timeout_ms: Annotated[int, Field(ge=1500, le=60_000)] = 4_000
+    heartbeat_timeout_ms: Annotated[int, Field(ge=1500, le=60_000)] = 3_000
+    max_rss_mb: Annotated[int, Field(ge=0)] = 1_500
 
 
 class MediaSettings(_Section):

@@ -79,7 +79,7 @@ async def run(config: Config) -> None:
         desk = OrderDesk(ledger, reconciler, outcomes)
         desk.on_answer = instruments.order
         engine = EngineProcess(config, reconciler, __version__, ChildLauncher(config, __version__))
-        reconciler.replace_engine = engine.replace
+        reconciler.replace_engine, reconciler.recycle_engine = engine.replace, engine.recycle
         await parts.enter_async_context(engine)
         agent = AgentService(config.name, state, journal, reconciler, outcomes, server)
         observer = Observer(state, outcomes, instruments)

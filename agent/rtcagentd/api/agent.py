@@ -95,7 +95,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
 
     async def ResetEngine(self, request: agent_pb2.ResetEngineRequest, context: Any) -> agent_pb2.ResetEngineResponse:
         generation = self._state.reported.engine.generation
-        self._reconciler.replace_engine("a controller asked for it (ResetEngine)")
+        self._reconciler.recycle_engine("a controller asked for it (ResetEngine)")
         left_s = context.time_remaining()
         wait_s = RESET_S if left_s is None else min(RESET_S, max(0.0, left_s - 0.05))
         try:

@@ -205,7 +205,7 @@ class Outcomes:
         engine = self._state.reported.engine
         if engine.state == st.ENGINE_STATE_RUNNING:
             return cause(ty.REASON_ORDERED, "the order is being carried out")
-        if engine.state == st.ENGINE_STATE_FAILED and engine.cause.message:
+        if engine.cause.message:
             return cause(ty.REASON_ENGINE_STARTING, f"the engine is being replaced: {engine.cause.message}")
         return cause(ty.REASON_ENGINE_STARTING, "the engine is being started")
 

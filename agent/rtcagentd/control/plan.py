@@ -102,7 +102,9 @@ class SetSubscribed:
     subscribed: bool
 
 
-Step: TypeAlias = OpenSource | CloseSource | AwaitDevice | Join | Leave | Publish | Unpublish | SetMuted | SetSubscribed
+Step: TypeAlias = (
+    OpenSource | CloseSource | AwaitDevice | Join | Withhold | Leave | Publish | Unpublish | SetMuted | SetSubscribed
+)
 
 
 def digest(*parts: Message | str) -> bytes:

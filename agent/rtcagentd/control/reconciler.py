@@ -21,14 +21,21 @@ from rtcagentd.control.errors import unavailable
 from rtcagentd.control.events import cause, event
 from rtcagentd.control.objects import Key, capture_key
 from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.quarantine import Quarantine
 from rtcagentd.control.state import State
 from rtcagentd.control.steps import Complete, Steps
 from rtcagentd.control.wanted import Gate, gate
+from rtcagentd.supervise.engine_end import EngineEnd
 from rtcagentd.supervise.engine_session import EngineGone, EngineSession, StepTimeout
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_STATE_AFTER = {
+    EngineEnd.Kind.STOPPED: st.ENGINE_STATE_STOPPED,
+    EngineEnd.Kind.PLANNED: st.ENGINE_STATE_REPLACING,
+}
 
 
 class Reconciler:
@@ -38,6 +45,7 @@ class Reconciler:
         self._state = state
         self._complete = complete
         self.progress = ProgressTable(first_retry_s, max_retry_s)
+        self.quarantine = Quarantine()
         self.session: EngineSession | None = None
         self._steps: Steps | None = None
         self._gate: Gate | None = None
@@ -46,14 +54,15 @@ class Reconciler:
         self._held_back: dict[Key, list[en.EngineEvent]] = {}
         self._joined: set[str] = set()
         self.attached = en.AttachResponse()  # what the newest engine said of itself
-        self.replace_engine: Callable[[str], None] = log.error
+        self.replace_engine: Callable[[str], None] = log.error  # at once: it does not do what it should
+        self.recycle_engine: Callable[[str], None] = log.error  # in good order
         state.on_change(self._wake.set)
 
     def retry_now(self, keys: Iterable[Key]) -> None:
         """An order was about these objects: what was refused, or waits for its time, is tried at once."""
-        for key in keys:
-            self.progress.retry_now(key)
-        self._wake.set()
+        keys = list(keys)
+        self.quarantine.lift(keys)
+        self._retry(keys)
 
     async def ask(self, question: Callable[[EngineSession], Awaitable[T]]) -> T:
         """Ask the engine something that changes nothing. OrderError(UNAVAILABLE) when there is none to ask, or it does
@@ -71,15 +80,18 @@ class Reconciler:
         """Reconcile until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            retry_at = self.progress.next_retry(loop.time())
-            timeout_s = None if retry_at is None else max(0.0, retry_at - loop.time())
+            now = loop.time()
+            times = [at for at in (self.progress.next_retry(now), self.quarantine.next_trial(now)) if at is not None]
+            timeout_s = max(0.0, min(times) - now) if times else None
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout_s)
             self._wake.clear()
+            session = self.session
             try:
                 await self._reconcile(loop.time())
             except EngineGone as gone:
-                self.replace_engine(str(gone))
+                if self.session is session:
+                    self.replace_engine(str(gone))
             except Exception:
                 log.exception("reconciling failed; it goes on with the next change")
 
@@ -92,7 +104,8 @@ class Reconciler:
             await self._set_gate(session, wanted)
         if session is not self.session:
             return
-        for step in list(plan.plan(self._state, self.progress, now)):
+        for step in list(self.quarantine.admit(plan.plan(self._state, self.progress, now), now)):
+            self.quarantine.began(step, now)
             self.progress.of(step.key).in_flight = True
             task = asyncio.create_task(self._make(steps, step), name=f"{type(step).__name__} {step.key.text}")
             self._tasks[task] = step.key
@@ -121,6 +134,7 @@ class Reconciler:
         finally:
             if steps is self._steps:
                 self.progress.of(step.key).in_flight = False
+                self.quarantine.ended(step, asyncio.get_running_loop().time())
         for held in self._held_back.pop(step.key, []):
             await self.engine_event(held)
         self._state.touch()
@@ -161,19 +175,36 @@ class Reconciler:
             return
         await engine_events.take(happened, self._state, self.progress, self._steps)
         if happened.WhichOneof("event") == "device_changed":
-            self.retry_now([capture_key(item.source_id) for item in self._state.all(st.DesiredCapture)])
+            self._devices_changed()
 
-    async def engine_down(self, why: str, *, stopping: bool) -> None:
+    def _devices_changed(self) -> None:
+        """Another camera may be what a capture waits for; whatever was held against one is tried once more."""
+        captures = list(self._state.all(st.DesiredCapture))
+        cameras = [item for item in captures if item.config.input.WhichOneof("input") in (None, "camera")]
+        self.quarantine.try_again([capture_key(item.source_id) for item in cameras], asyncio.get_running_loop().time())
+        self._retry([capture_key(item.source_id) for item in captures])
+
+    def _retry(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self.progress.retry_now(key)
+        self._wake.set()
+
+    async def engine_down(self, end: EngineEnd) -> None:
+        crashed = end.kind is EngineEnd.Kind.CRASHED
+        self.quarantine.engine_ended(asyncio.get_running_loop().time(), crashed=crashed)
         self.session = self._steps = None
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.progress.clear()
-        status = st.EngineStatus(state=st.ENGINE_STATE_STOPPED if stopping else st.ENGINE_STATE_FAILED)
-        if not stopping:
-            log.error("engine failed: %s", why)
-            status.cause.CopyFrom(cause(ty.REASON_ENGINE_LOST, why))
+        status = st.EngineStatus(state=_STATE_AFTER.get(end.kind, st.ENGINE_STATE_FAILED))
+        if end.kind is EngineEnd.Kind.PLANNED:
+            log.warning("the engine is replaced: %s", end.why)
+        elif end.kind is not EngineEnd.Kind.STOPPED:
+            log.error("engine failed: %s", end.why)
+        if end.kind is not EngineEnd.Kind.STOPPED:
+            status.cause.CopyFrom(cause(ty.REASON_ENGINE_LOST, end.why))
         await self._record_engine(status)
 
     async def _record_engine(self, status: st.EngineStatus) -> None:

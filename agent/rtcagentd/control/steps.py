@@ -50,6 +50,8 @@ class Steps:
                 await self._await_device(step)
             case plan.Join():
                 await self._join(step)
+            case plan.Withhold():
+                await self._withhold(step)
             case plan.Leave():
                 await self._leave(step)
             case plan.Publish():
@@ -152,6 +154,13 @@ class Steps:
         is_news = before is None or (before.state, before.cause.reason) != (status.state, status.cause.reason)
         if is_news or failures & (failures - 1) == 0:
             await self._state.record(room_changed(status))
+
+    async def _withhold(self, step: plan.Withhold) -> None:
+        failure = en.Failure(cause=step.cause, permanent=True)
+        if step.key.kind == "capture":
+            await self.capture_failed(step.key.text, step.key, step.digest, failure)
+        else:
+            await self.room_failed(st.RoomStatus(room_id=step.key.text), step.key, step.digest, failure)
 
     async def _leave(self, step: plan.Leave) -> None:
         await self._session.leave(en.LeaveRequest(room_id=step.room_id))

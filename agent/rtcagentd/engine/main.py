@@ -32,10 +32,10 @@ def main() -> None:
     """The entry point."""
     arguments = _parse(sys.argv[1:])
     logs.set_up(arguments.log_level)
-    asyncio.run(_run(arguments))
+    status = asyncio.run(_run(arguments))
     # Leave without the SDK's own clean-up at exit: everything is closed, and its threads may not end.
     logging.shutdown()
-    os._exit(0)
+    os._exit(status)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -50,7 +50,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def _run(arguments: argparse.Namespace) -> None:
+async def _run(arguments: argparse.Namespace) -> int:
+    """The exit status."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # before anything slow, so that none is lost
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -110,6 +111,7 @@ async def _run(arguments: argparse.Namespace) -> None:
     with contextlib.suppress(FileNotFoundError):
         arguments.socket.unlink()
     log.info("closed")
+    return 0 if stopping.is_set() else process.EXIT_ORPHANED
 
 
 if __name__ == "__main__":

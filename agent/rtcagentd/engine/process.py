@@ -19,6 +19,7 @@ _LOOK_EVERY_S = 0.2
 
 EXIT_BROKEN = 70  # a part did not close or lost its place; the daemon starts a new engine
 EXIT_STUCK = 71  # ordered to end, and did not in time
+EXIT_ORPHANED = 72  # closed in good order, because the daemon was silent
 
 
 def rss_bytes() -> int:

@@ -31,6 +31,11 @@ class LaunchedEngine(Protocol):
         """How it ended, in words; empty while it runs, or while that is not known yet."""
         ...
 
+    @property
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs, or where that is not known."""
+        ...
+
     async def wait(self) -> str:
         """Return how it ended, once it has. Any number of callers may wait, and give up waiting."""
         ...
@@ -104,6 +109,10 @@ class EngineChild:
     def ended(self) -> str:
         status = self._process.returncode
         return "" if status is None else how_it_ended(status)
+
+    @property
+    def status(self) -> int | None:
+        return self._process.returncode
 
     async def wait(self) -> str:
         return how_it_ended(await self._process.wait())
