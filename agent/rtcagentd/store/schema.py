@@ -1,8 +1,26 @@
-"""The database's tables, and the version of them that this build reads and writes."""
+"""The database's tables, the version of them that this build reads and writes, and the steps from older versions."""
 
-SCHEMA_VERSION = 1
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
 
-SCHEMA = """
+# Within a transaction of its own, from one version to the next.
+Step = Callable[[sqlite3.Connection], None]
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The tables as a new database has them, and how each older version becomes them: steps[0] leads from 1 to 2."""
+
+    tables: str
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def version(self) -> int:
+        return 1 + len(self.steps)
+
+
+_TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- What controllers asked for: one row for each object. `body` is the rtcagent.v1 Desired message named by `kind`;
@@ -40,3 +58,5 @@ CREATE TABLE events (
 -- Devices that this machine has or had. `body` is an rtcagent.v1 Device.
 CREATE TABLE devices (device_id TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
+
+SCHEMA = Schema(_TABLES)
