@@ -142,6 +142,8 @@ class Outcomes:
                 ty.REASON_SOURCE_NOT_CAPTURED, f"source {source_id!r} is not captured: start its capture"
             )
         if status is not None and status.state == st.PUBLICATION_STATE_PUBLISHED:
+            if (why := self._not_flowing(room_id, status)) is not None:
+                return WAITING, why
             is_applied = self._progress.peek(key).applied == stream_digest(wanted)
             if is_applied and status.muted == wanted.muted:
                 return REACHED, None
@@ -150,9 +152,18 @@ class Outcomes:
             return WAITING, status.cause
         for other in (room_key(room_id), capture_key(source_id)):
             kind, why = self._judge(other)
-            if kind == REFUSED or (kind == WAITING and why is not None and why.reason != ty.REASON_ORDERED):
+            if kind == REFUSED or (kind == WAITING and (why is None or why.reason != ty.REASON_ORDERED)):
                 return WAITING, why
         return WAITING, cause(ty.REASON_ORDERED, "the stream is being published")
+
+    def _not_flowing(self, room_id: str, status: st.PublicationStatus) -> ty.Cause | None:
+        """Why a published stream is not received all the same."""
+        room = fold.find_room(self._state.reported, room_id)
+        if room is not None and room.state == st.ROOM_STATE_RECONNECTING:
+            return room.cause
+        if status.media_state == st.MEDIA_STATE_STALLED:
+            return cause(ty.REASON_MEDIA_STALLED, "its frames do not get through; it is published anew")
+        return None
 
     def _unwanted_stream(
         self, key: Key, room_id: str, source_id: str
