@@ -81,7 +81,7 @@ async def run(config: Config) -> None:
         engine = EngineProcess(config, reconciler, __version__, ChildLauncher(config, __version__))
         reconciler.replace_engine, reconciler.recycle_engine = engine.replace, engine.recycle
         await parts.enter_async_context(engine)
-        agent = AgentService(config.name, state, journal, reconciler, outcomes, server)
+        agent = AgentService(config.name, state, journal, reconciler, outcomes, server, orders, desk)
         observer = Observer(state, outcomes, instruments)
         scrape = Scrape(
             *(config.name, __version__, state, reconciler, journal, observer, instruments),

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
+from rtcagent.v1.state_pb2 import DesiredState
 from rtcagent.v1.types_pb2 import Outcome, Reason, Slot, VideoInput
 from rtcagent_client import (
     AsyncClient,
@@ -43,6 +44,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "GetAgent": ("get_agent", {}),
     "GetState": ("get_state", {}),
     "GetDesiredState": ("get_desired_state", {}),
+    "ApplyState": ("apply_state", {"desired": DesiredState(), "parts": ["rooms"]}),
     "ResetEngine": ("reset_engine", {}),
     "JoinRoom": ("join_room", {"room_id": "demo"}),
     "LeaveRoom": ("leave_room", {"room_id": "demo"}),

@@ -22,6 +22,7 @@ COMMANDS = {
     "GetAgent": "agent",
     "GetState": "state",
     "GetDesiredState": "desired",
+    "ApplyState": "apply -f state.yaml",
     "ResetEngine": "reset-engine",
     "WatchEvents": "watch --from-start --count 1",
     "JoinRoom": "join demo",
@@ -48,6 +49,7 @@ COMMANDS = {
 def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "room-token").write_text("abc\n")
+    (tmp_path / "state.yaml").write_text("rooms: []\n")
     with FakeAgent(f"unix:{tmp_path}/control.sock") as fake:
         monkeypatch.setenv("RTCAGENT_ADDRESS", fake.address)
         yield fake

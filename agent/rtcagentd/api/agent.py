@@ -7,9 +7,14 @@ from typing import Any
 from rtcagent.v1 import agent_pb2, agent_pb2_grpc
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd import __version__
+from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.control.apply import apply_state
 from rtcagentd.control.errors import invalid, unavailable
+from rtcagentd.control.objects import ref_of
+from rtcagentd.control.orders import Orders
 from rtcagentd.control.outcomes import Outcomes
 from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.room_tokens import ServerKey
@@ -32,6 +37,8 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         reconciler: Reconciler,
         outcomes: Outcomes,
         server: ServerKey | None,
+        orders: Orders,
+        desk: OrderDesk,
     ) -> None:
         self._name = name
         self._state = state
@@ -39,6 +46,8 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         self._reconciler = reconciler
         self._outcomes = outcomes
         self._server = server
+        self._orders = orders
+        self._desk = desk
         self._watchers = Watchers(journal)
         self._encoded_state = b""
         self._encoded_version = -1
@@ -76,6 +85,26 @@ class AgentService(agent_pb2_grpc.AgentServicer):
         self, request: agent_pb2.GetDesiredStateRequest, context: Any
     ) -> agent_pb2.GetDesiredStateResponse:
         return agent_pb2.GetDesiredStateResponse(desired=self._state.desired())
+
+    async def ApplyState(self, request: agent_pb2.ApplyStateRequest, context: Any) -> agent_pb2.ApplyStateResponse:
+        limits, is_up = self._reconciler.attached.limits, self._reconciler.session is not None
+        edits = apply_state(self._orders, request, limits, devices_known=is_up)
+        response = agent_pb2.ApplyStateResponse()
+        forever = ty.Keep.KIND_FOREVER
+        if request.dry_run:
+            done = await self._desk.rehearse(request, request.order, edits, default_keep=forever)
+            changes = done.changes
+            response.result.revision = done.revision
+            response.desired.CopyFrom(done.desired)
+        else:
+            result, taken = await self._desk.take_with_changes(
+                request, request.order, edits, context, default_keep=forever
+            )
+            changes = taken.changes
+            response.result.CopyFrom(result)
+        for key, kind in changes.items():
+            response.changes.add(object=ref_of(key), kind=kind)
+        return response
 
     async def WatchEvents(self, request: agent_pb2.WatchEventsRequest, context: Any) -> AsyncIterator[Any]:
         unknown = sorted(set(request.types) - EVENT_TYPES)

@@ -10,8 +10,9 @@ from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.access.guard import caller
 from rtcagentd.control import checks
+from rtcagentd.control.apply import DryRun
 from rtcagentd.control.errors import unavailable
-from rtcagentd.control.ledger import Ledger, Order, digest_of
+from rtcagentd.control.ledger import Ledger, Order, Taken, digest_of
 from rtcagentd.control.orders import Edits
 from rtcagentd.control.outcomes import Outcomes
 from rtcagentd.control.reconciler import Reconciler
@@ -41,13 +42,44 @@ class OrderDesk:
         in_room: bool = False,
     ) -> ty.OrderResult:
         """Store the order and wait for its outcome, as its options and the call's deadline say."""
+        taken = await self.take_with_changes(
+            request, options, edits, context, default_keep=default_keep, in_room=in_room
+        )
+        return taken[0]
+
+    async def take_with_changes(
+        self,
+        request: Message,
+        options: ty.OrderOptions,
+        edits: Edits,
+        context: "grpc.aio.ServicerContext[Message, Message]",
+        *,
+        default_keep: ty.Keep.Kind.ValueType,
+        in_room: bool = False,
+    ) -> tuple[ty.OrderResult, Taken]:
+        """As take, and tells what the order has changed."""
         method = request.DESCRIPTOR.name.removesuffix("Request")
         result = None
         try:
-            result = await self._take(method, request, options, edits, context, default_keep, in_room)
+            result, taken = await self._take(method, request, options, edits, context, default_keep, in_room)
         finally:
             self.on_answer(method, result)
-        return result
+        return result, taken
+
+    async def rehearse(
+        self, request: Message, options: ty.OrderOptions, edits: Edits, *, default_keep: ty.Keep.Kind.ValueType
+    ) -> DryRun:
+        """What an order would do whose edit ends in DryRun. Stores nothing, its request_id neither."""
+        checks.options(options)
+        keep = checks.keep(options.keep, default_keep)
+        order = Order(request.DESCRIPTOR.name.removesuffix("Request"), caller.get(), keep)
+        try:
+            await self._ledger.take(order, edits)
+        except DryRun as done:
+            return done
+        except StoreError as error:
+            raise unavailable("STORE_FAILED", f"the store does not work: {error}") from error
+        raise AssertionError("an edit that is rehearsed ends in DryRun")
 
     async def _take(
         self,
@@ -58,7 +90,7 @@ class OrderDesk:
         context: "grpc.aio.ServicerContext[Message, Message]",
         default_keep: ty.Keep.Kind.ValueType,
         in_room: bool,
-    ) -> ty.OrderResult:
+    ) -> tuple[ty.OrderResult, Taken]:
         checks.options(options)
         keep = checks.keep(options.keep, default_keep, in_room=in_room)
         order = Order(method, caller.get(), keep, options.request_id, _digest(method, request, keep))
@@ -71,7 +103,7 @@ class OrderDesk:
         left_s = context.time_remaining()
         if left_s is not None:
             wait_s = min(wait_s, max(0.0, left_s - REPLY_MARGIN_S))
-        return await self._outcomes.settle(taken, wait_s)
+        return await self._outcomes.settle(taken, wait_s), taken
 
 
 def _digest(method: str, request: Message, keep: ty.Keep) -> bytes:

@@ -112,6 +112,13 @@ def encoder(config: ty.VideoEncoderConfig) -> None:
         raise invalid("encoder.degradation", "DEGRADATION_UNKNOWN", "this agent knows no such degradation preference")
 
 
+def stream_name(text: str) -> str:
+    """What a stream is called, as given."""
+    if len(text) > 128:
+        raise invalid("name", "STREAM_NAME_INVALID", "name is longer than 128 characters")
+    return text
+
+
 def capture(config: ty.CaptureConfig, state: State, media_folders: list[Path], *, devices_known: bool) -> None:
     """How a source is to be captured."""
     _format("config.output", config.output)

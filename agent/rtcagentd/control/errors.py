@@ -10,6 +10,7 @@ class Code(Enum):
     NOT_FOUND = "NOT_FOUND"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    ABORTED = "ABORTED"
     UNAVAILABLE = "UNAVAILABLE"
     UNAUTHENTICATED = "UNAUTHENTICATED"
     PERMISSION_DENIED = "PERMISSION_DENIED"
@@ -25,6 +26,14 @@ class OrderError(Exception):
         self.message = message
         self.field = field
         self.metadata = metadata
+
+
+class OrderProblems(OrderError):
+    """All that is wrong with an order of many objects, each with its place."""
+
+    def __init__(self, code: Code, reason: str, message: str, fields: list[tuple[str, str]], **metadata: str) -> None:
+        super().__init__(code, reason, message, **metadata)
+        self.fields = fields
 
 
 def invalid(field: str, reason: str, message: str, **metadata: str) -> OrderError:

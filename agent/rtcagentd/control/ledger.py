@@ -8,19 +8,23 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
+from rtcagent.v1 import agent_pb2
 from rtcagent.v1 import event_pb2 as ev
+from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control.errors import invalid
 from rtcagentd.control.events import event
-from rtcagentd.control.objects import MESSAGES, Desired, Key, ref_of, room_id_of
+from rtcagentd.control.objects import MESSAGES, Desired, Key, as_state, ref_of, room_id_of, room_key
 from rtcagentd.control.state import Commit, Row, State
 from rtcagentd.journal.journal import insert
 
 M = TypeVar("M", bound=Desired)
+
+Change = agent_pb2.ObjectChange
 
 REQUEST_KEPT_S = 24 * 3600.0
 
@@ -38,10 +42,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Taken:
-    """An order that is stored: the objects that it was about, and whether it wants each of them to be."""
+    """An order that is stored: the objects that it was about, whether it wants each to be, and what it changed."""
 
     revision: int
     objects: dict[Key, bool]
+    changes: dict[Key, Change.Kind.ValueType] = field(default_factory=dict)
 
 
 class Edit:
@@ -54,6 +59,7 @@ class Edit:
         self._revision = _revision(connection)
         self.changes: dict[Key, Row | None] = {}
         self.touched: dict[Key, bool] = {}
+        self._existed: dict[Key, bool] = {}  # of what is in `changes`: whether it was there when the order came
 
     @property
     def revision(self) -> int:
@@ -78,6 +84,34 @@ class Edit:
         rows = self._connection.execute("SELECT key FROM desired WHERE kind = ? ORDER BY key", (kind,))
         return [Key(kind, text) for (text,) in rows]
 
+    def kinds_of_change(self) -> dict[Key, Change.Kind.ValueType]:
+        """What the order has done to each object that it has changed."""
+        kinds = {}
+        for key, row in self.changes.items():
+            if row is None:
+                kinds[key] = Change.KIND_REMOVED
+            else:
+                kinds[key] = Change.KIND_CHANGED if self._existed[key] else Change.KIND_ADDED
+            if row is None and not self._existed[key]:
+                del kinds[key]
+        return kinds
+
+    def desired(self) -> st.DesiredState:
+        """The whole desired state as it is now."""
+        rows = self._connection.execute("SELECT kind, key, body FROM desired").fetchall()
+        return as_state(
+            self.revision, ((Key(kind, text), MESSAGES[kind].FromString(body)) for kind, text, body in rows)
+        )
+
+    def recall(self, name: str) -> str:
+        """What was remembered under a name; empty where nothing was."""
+        found = self._connection.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    def remember(self, name: str, text: str) -> None:
+        """Store a text with the order."""
+        _set_meta(self._connection, name, text)
+
     def put(self, key: Key, body: Desired, secret: str = "", *, keep: ty.Keep | None = None) -> None:
         """Ask for an object to be so, for as long as `keep` says, else the order. Changes nothing, not even the
         revision, where just that is asked for already.
@@ -86,7 +120,8 @@ class Edit:
         before = self.row(key)
         body.ClearField("order")
         body.order.keep.CopyFrom(keep or self._order.keep)
-        if before is not None and before.secret == secret and before.boot_id == self._boot_id:
+        is_this_boots = body.order.keep.kind == ty.Keep.KIND_THIS_BOOT
+        if before is not None and before.secret == secret and (before.boot_id == self._boot_id or not is_this_boots):
             same = type(body)()
             same.CopyFrom(before.body)  # type: ignore[arg-type]  # of the same kind, as the key says
             same.ClearField("order")
@@ -96,6 +131,7 @@ class Edit:
         body.order.revision = self._revision + 1
         body.order.at.GetCurrentTime()
         body.order.controller.CopyFrom(self._order.controller)
+        self._existed.setdefault(key, before is not None)
         self.changes[key] = Row(body, secret, self._boot_id)
         self._connection.execute(
             "INSERT OR REPLACE INTO desired (kind, key, revision, boot_id, body, secret) VALUES (?, ?, ?, ?, ?, ?)",
@@ -106,6 +142,7 @@ class Edit:
         """Ask no longer for an object."""
         self.touched[key] = False
         if self.row(key) is not None:
+            self._existed.setdefault(key, True)
             self.changes[key] = None
             self._connection.execute("DELETE FROM desired WHERE kind = ? AND key = ?", key)
 
@@ -134,48 +171,60 @@ class Ledger:
         def work(connection: sqlite3.Connection) -> Commit:
             before = _find_request(connection, order)
             if before is not None:
-                return Commit(before.revision, objects=before.objects)
+                return Commit(before.revision, objects=before.objects, kinds=before.changes)
             edits = Edit(connection, order, self._boot_id)
             edit(edits)
-            _keep_request(connection, order, Taken(edits.revision, edits.touched))
+            _keep_request(connection, order, Taken(edits.revision, edits.touched, edits.kinds_of_change()))
             if not edits.changes:
                 return Commit(edits.revision, objects=edits.touched)
             changed = ev.DesiredStateChanged(
                 revision=edits.revision,
                 method=order.method,
                 controller=order.controller,
-                objects=[ref_of(key) for key in edits.touched],
+                objects=[ref_of(key) for key in edits.changes],
             )
             return _finish(connection, edits, [event(changed)])
 
         commit = await asyncio.shield(self._state.write(work))
-        return Taken(commit.revision, commit.objects)
+        return Taken(commit.revision, commit.objects, commit.kinds)
 
     async def end(self, keys: Iterable[Key], why: ty.Cause) -> None:
-        """Remove orders whose time is over, each with an event."""
+        """Remove orders whose time is over, each with an event. Those that were changed meanwhile stay. Also when the
+        disk does not take it: what has ended does not go on for that.
+        """
         order = Order("", ty.Controller(), ty.Keep())
+        overdue = {key: row for key in keys if (row := self._state.rows.get(key)) is not None}
 
         def work(connection: sqlite3.Connection) -> Commit:
             edits = Edit(connection, order, self._boot_id)
             ended = []
-            for key in keys:
+            for key, known in overdue.items():
                 row = edits.row(key)
-                if row is None:
+                if row is None or row.revision != known.revision:
                     continue
                 if key.kind == "room":
                     edits.remove_room(key)
                 else:
                     edits.remove(key)
-                keep = row.body.order.keep
-                ended.append(event(ev.OrderEnded(revision=edits.revision, object=ref_of(key), keep=keep, cause=why)))
+                ended.append(_ended(key, row, edits.revision, why))
             return _finish(connection, edits, ended) if ended else Commit()
 
-        await self._state.write(work)
+        revision = self._state.revision + 1
+        gone = [key for key in self._state.rows if key in overdue or room_key(room_id_of(key)) in overdue]
+        held = Commit(revision, rows=dict.fromkeys(gone))
+        held.events = [_ended(key, row, revision, why) for key, row in overdue.items()]
+        await self._state.keep(work, held)
+
+
+def _ended(key: Key, row: Row, revision: int, why: ty.Cause) -> ev.Event:
+    keep = row.body.order.keep
+    return event(ev.OrderEnded(revision=revision, object=ref_of(key), keep=keep, cause=why))
 
 
 def _finish(connection: sqlite3.Connection, edits: Edit, events: list[ev.Event]) -> Commit:
     _set_meta(connection, "revision", str(edits.revision))
-    commit = Commit(edits.revision, objects=edits.touched, rows=edits.changes, events=events)
+    kinds = edits.kinds_of_change()
+    commit = Commit(edits.revision, objects=edits.touched, rows=edits.changes, events=events, kinds=kinds)
     commit.entries = insert(connection, events)
     return commit
 
@@ -205,12 +254,14 @@ def _find_request(connection: sqlite3.Connection, order: Order) -> Taken | None:
             "REQUEST_ID_REUSED",
             f"request_id {order.request_id!r} was used for another order within the last day: choose a new one",
         )
-    return Taken(revision, {Key(kind, text): wanted for kind, text, wanted in json.loads(objects)})
+    stored = [(Key(kind, text), wanted, change) for kind, text, wanted, *change in json.loads(objects)]
+    changes = {key: change[0] for key, _, change in stored if change and change[0]}
+    return Taken(revision, {key: wanted for key, wanted, _ in stored}, changes)
 
 
 def _keep_request(connection: sqlite3.Connection, order: Order, taken: Taken) -> None:
     if order.request_id:
-        objects = json.dumps([[*key, wanted] for key, wanted in taken.objects.items()])
+        objects = json.dumps([[*key, wanted, taken.changes.get(key, 0)] for key, wanted in taken.objects.items()])
         connection.execute(
             "INSERT INTO requests (request_id, digest, revision, objects, at_s) VALUES (?, ?, ?, ?, ?)",
             (order.request_id, order.digest, taken.revision, objects, time.time()),

@@ -5,6 +5,7 @@ A key is (kind, text): ("room", "demo"), ("capture", "camera"), ("stream", "demo
 any character and comes last.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple, TypeAlias
 
 from rtcagent.v1 import state_pb2 as st
@@ -28,6 +29,15 @@ MESSAGES: dict[str, type[Desired]] = {
     "slot": st.DesiredSlot,
 }
 
+# The lists of DesiredState, and the kind of the objects in each. What refers to another object comes after it.
+PARTS: dict[str, str] = {
+    "slots": "slot",
+    "captures": "capture",
+    "rooms": "room",
+    "streams": "stream",
+    "subscriptions": "subscription",
+}
+
 
 def room_key(room_id: str) -> Key:
     return Key("room", room_id)
@@ -47,6 +57,30 @@ def subscription_key(room_id: str, user_id: str, kind: int, name: str) -> Key:
 
 def slot_key(name: str) -> Key:
     return Key("slot", name)
+
+
+def key_of_desired(body: Desired) -> Key:
+    """The key of what is desired."""
+    match body:
+        case st.DesiredRoom():
+            return room_key(body.config.room_id)
+        case st.DesiredCapture():
+            return capture_key(body.source_id)
+        case st.DesiredStream():
+            return stream_key(body.room_id, body.source_id)
+        case st.DesiredSubscription():
+            return subscription_key(body.room_id, body.user_id, body.kind, body.name)
+        case st.DesiredSlot():
+            return slot_key(body.slot.name)
+
+
+def as_state(revision: int, rows: Iterable[tuple[Key, Desired]]) -> st.DesiredState:
+    """Objects as the message of them all, each list in the order of its keys."""
+    desired = st.DesiredState(revision=revision)
+    lists = {kind: getattr(desired, part) for part, kind in PARTS.items()}
+    for key, body in sorted(rows, key=lambda row: row[0]):
+        lists[key.kind].append(body)
+    return desired
 
 
 def key_of(ref: ty.ObjectRef) -> Key:

@@ -15,9 +15,9 @@ from rtcagentd.control import checks
 from rtcagentd.control.errors import Code, OrderError, invalid, not_found, precondition
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Edit
-from rtcagentd.control.objects import Key, capture_key, room_key, slot_key, stream_key, subscription_key
+from rtcagentd.control.objects import Desired, Key, capture_key, room_key, slot_key, stream_key, subscription_key
 from rtcagentd.control.room_tokens import ServerKey, TokenClaims, TokenUnreadable, read_claims
-from rtcagentd.control.state import State
+from rtcagentd.control.state import Row, State
 
 Edits: TypeAlias = Callable[[Edit], None]
 
@@ -63,6 +63,18 @@ class Orders:
 
         return edit
 
+    def keep_token(self, config: ty.RoomConfig, before: Row | None) -> None:
+        """Give a room that is asked for without a token the one that it has; never to another server or for another
+        user.
+        """
+        if config.token or before is None or not isinstance(before.body, st.DesiredRoom):
+            return
+        known = before.body.config
+        own = self._own_urls
+        is_same_server = config.server_url == known.server_url or (config.server_url in own and known.server_url in own)
+        if is_same_server and config.user_id in ("", known.user_id):
+            config.token = before.secret
+
     def leave_room(self, request: rooms_pb2.LeaveRoomRequest) -> Edits:
         key = room_key(checks.room_id(request.room_id))
 
@@ -96,13 +108,14 @@ class Orders:
 
     def publish_stream(self, request: rooms_pb2.PublishStreamRequest) -> Edits:
         checks.encoder(request.encoder)
-        if len(request.name) > 128:
-            raise invalid("name", "STREAM_NAME_INVALID", "name is longer than 128 characters")
+        checks.stream_name(request.name)
 
         def change(stream: st.DesiredStream) -> None:
             stream.published = True
-            stream.encoder.CopyFrom(request.encoder)
             stream.name = request.name
+            stream.ClearField("encoder")
+            if request.encoder.ByteSize():
+                stream.encoder.CopyFrom(request.encoder)
 
         return self._stream_edit(request.room_id, request.source_id, change)
 
@@ -117,6 +130,20 @@ class Orders:
             stream.muted = request.muted
 
         return self._stream_edit(request.room_id, request.source_id, change)
+
+    def set_stream(self, asked: st.DesiredStream) -> Edits:
+        """All that can be ordered about an own stream, at once."""
+        checks.encoder(asked.encoder)
+        checks.stream_name(asked.name)
+
+        def change(stream: st.DesiredStream) -> None:
+            room_id, source_id = stream.room_id, stream.source_id
+            stream.CopyFrom(asked)
+            stream.room_id, stream.source_id = room_id, source_id
+            if not asked.encoder.ByteSize():
+                stream.ClearField("encoder")
+
+        return self._stream_edit(asked.room_id, asked.source_id, change)
 
     def _stream_edit(self, room_id: str, source_id: str, change: Callable[[st.DesiredStream], None]) -> Edits:
         checks.room_id(room_id)
@@ -154,7 +181,9 @@ class Orders:
         limits: agent_pb2.EngineLimits,
         *,
         devices_known: bool,
+        keep_password: bool = False,
     ) -> Edits:
+        """`keep_password`: the address of a network camera without a password means the one that is stored with it."""
         source_id = checks.source_id(request.source_id or DEFAULT_SOURCE_ID)
         checks.capture(request.config, self._state, self._media_folders, devices_known=devices_known)
         key = capture_key(source_id)
@@ -174,7 +203,12 @@ class Orders:
             if limits.max_video_sources and len(others) >= limits.max_video_sources:
                 text = f"this engine captures {limits.max_video_sources} video source(s) at most: stop one first"
                 raise _limit("source_id", text)
-            edits.put(key, st.DesiredCapture(source_id=source_id, config=config), secret)
+            before = edits.row(key)
+            asked = st.DesiredCapture(source_id=source_id, config=config)
+            if keep_password and before is not None and secret == config.input.rtsp.url == _rtsp_url(before.body):
+                edits.put(key, asked, before.secret)
+            else:
+                edits.put(key, asked, secret)
 
         return edit
 
@@ -286,6 +320,10 @@ def _check_claims(claims: TokenClaims, config: ty.RoomConfig, field: str) -> Non
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _rtsp_url(body: Desired) -> str:
+    return body.config.input.rtsp.url if isinstance(body, st.DesiredCapture) else ""
 
 
 def _uses_slot(edits: Edit, key: Key, slot: str) -> bool:

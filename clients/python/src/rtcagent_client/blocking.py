@@ -142,6 +142,7 @@ class Client:
     get_agent = _method(agent_calls.get_agent)
     get_state = _method(agent_calls.get_state)
     get_desired_state = _method(agent_calls.get_desired_state)
+    apply_state = _method(agent_calls.apply_state)
     reset_engine = _method(agent_calls.reset_engine)
     join_room = _method(rooms_calls.join_room)
     leave_room = _method(rooms_calls.leave_room)

@@ -38,7 +38,7 @@ def command(subparsers: Subparsers, name: str, run: Run, summary: str, **options
     return parser
 
 
-def add_order_options(parser: argparse.ArgumentParser, *, keep: bool = True) -> None:
+def add_order_options(parser: argparse.ArgumentParser, *, keep: bool = True, default_keep: str = "this-boot") -> None:
     group = parser.add_argument_group("order")
     group.add_argument(
         "--wait",
@@ -52,7 +52,8 @@ def add_order_options(parser: argparse.ArgumentParser, *, keep: bool = True) -> 
             "--keep",
             metavar="HOW",
             type=keep_of,
-            help="how long it holds: forever, this-boot, until:RFC3339 or until-alone:SECONDS (default this-boot)",
+            help="how long it holds: forever, this-boot, until:RFC3339 or until-alone:SECONDS "
+            f"(default {default_keep})",
         )
 
 

@@ -9,6 +9,7 @@ WAITING = 3
 REFUSED = 4
 UNREACHABLE = 5
 GAP = 6
+DIFFERENT = 7
 INTERRUPTED = 130
 
 HELP = """\
@@ -20,6 +21,7 @@ exit codes:
   4    the order is stored and REFUSED, or SUPERSEDED by a later one
   5    the agent cannot be reached, or does not answer in time
   6    watch: events were lost
+  7    diff: the file would change something
   130  interrupted
 """
 
