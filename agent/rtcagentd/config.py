@@ -123,6 +123,9 @@ class EngineSettings(_Section):
     """The engine process."""
 
     kind: Literal["livekit"] = "livekit"
+    launcher: Literal["child", "systemd"] = "child"
+    unit: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.@-]+\.service$")] = "rtcagent-engine.service"
+    socket: AbsolutePath = Path("/run/rtcagent-engine/engine.sock")
     start_timeout_ms: Annotated[int, Field(ge=1000, le=120_000)] = 20_000
     heartbeat_timeout_ms: Annotated[int, Field(ge=1500, le=60_000)] = 3_000
     max_rss_mb: Annotated[int, Field(ge=0)] = 1_500
@@ -181,8 +184,8 @@ class Config(_Section):
     """The whole file."""
 
     name: Annotated[str, Field(pattern=USER_ID_PATTERN)] = Field(default_factory=socket.gethostname)
-    state_dir: AbsolutePath = Path("/var/lib/rtcagent")
-    runtime_dir: AbsolutePath = Path("/run/rtcagent")
+    state_dir: AbsolutePath = Field(default_factory=lambda: _folder_of("STATE_DIRECTORY", "/var/lib/rtcagent"))
+    runtime_dir: AbsolutePath = Field(default_factory=lambda: _folder_of("RUNTIME_DIRECTORY", "/run/rtcagent"))
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     listen: list[Listener] = []
     embedded_server: EmbeddedServer | None = None
@@ -219,6 +222,11 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         problems = [f"  {_place(item['loc'])}: {_explain(item)}" for item in error.errors()]
         raise ConfigError("\n".join([f"{path} has {len(problems)} wrong setting(s):", *problems])) from error
+
+
+def _folder_of(variable: str, otherwise: str) -> Path:
+    """The folder that systemd made for this unit, of the machine or of a session."""
+    return Path(os.environ.get(variable, "").partition(":")[0] or otherwise)
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd import __version__
+from rtcagentd import __version__, logs, service
 from rtcagentd.api.agent import AgentService
 from rtcagentd.api.capture import CaptureService
 from rtcagentd.api.devices import DevicesService
@@ -22,7 +22,7 @@ from rtcagentd.api.health import HealthReporter
 from rtcagentd.api.ordering import OrderDesk
 from rtcagentd.api.rooms import RoomsService
 from rtcagentd.api.server import ApiServer
-from rtcagentd.config import Config, ConfigError, load
+from rtcagentd.config import Config, ConfigError, JournalSettings, load
 from rtcagentd.control.events import cause, event
 from rtcagentd.control.keeping import Keeper, boot_id
 from rtcagentd.control.ledger import Ledger
@@ -36,10 +36,13 @@ from rtcagentd.metrics.endpoint import MetricsEndpoint
 from rtcagentd.metrics.instruments import Instruments
 from rtcagentd.metrics.observer import Observer
 from rtcagentd.metrics.scrape import Scrape
+from rtcagentd.reload import Reloader
 from rtcagentd.store.database import Database, StoreError
 from rtcagentd.supervise.engine_process import EngineProcess
 from rtcagentd.supervise.launcher import ChildLauncher
 from rtcagentd.supervise.room_server import RoomServer, RoomServerError
+from rtcagentd.supervise.systemd import Service
+from rtcagentd.supervise.unit_launcher import UnitLauncher
 
 log = logging.getLogger("rtcagentd")
 
@@ -50,11 +53,14 @@ class AlreadyRunning(Exception):
     """Another daemon owns the state."""
 
 
-async def run(config: Config) -> None:
-    """Serve until SIGTERM or SIGINT. A part that cannot start ends the process with its own error."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # before anything slow, so none is lost
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+async def run(config: Config, config_path: Path) -> None:
+    """Serve until SIGTERM or SIGINT, and read `config_path` again at SIGHUP. A part that cannot start ends the process
+    with its own error.
+    """
+    stopping, reload = asyncio.Event(), asyncio.Event()
+    for number, asked in ((signal.SIGTERM, stopping), (signal.SIGINT, stopping), (signal.SIGHUP, reload)):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)  # before anything slow, so none is lost
+    manager = Service()
     this_boot = boot_id()
     # The order of starting; each part is stopped, in reverse, within:   room server 3 s, API 1 s, engine 5 s
     async with contextlib.AsyncExitStack() as parts:
@@ -78,7 +84,8 @@ async def run(config: Config) -> None:
         outcomes = Outcomes(state, reconciler.progress)
         desk = OrderDesk(ledger, reconciler, outcomes)
         desk.on_answer = instruments.order
-        engine = EngineProcess(config, reconciler, __version__, ChildLauncher(config, __version__))
+        launcher = UnitLauncher(config) if config.engine.launcher == "systemd" else ChildLauncher(config, __version__)
+        engine = EngineProcess(config, reconciler, __version__, launcher)
         reconciler.replace_engine, reconciler.recycle_engine = engine.replace, engine.recycle
         await parts.enter_async_context(engine)
         agent = AgentService(config.name, state, journal, reconciler, outcomes, server, orders, desk)
@@ -101,11 +108,18 @@ async def run(config: Config) -> None:
         works = [reconciler.run(), keeper.run(), health.run()]
         if config.metrics.address is not None:
             works.append(observer.run())
+
+        def keep(settings: JournalSettings) -> None:
+            journal.keep(settings.max_events, settings.max_age_days * 86_400)
+
+        works.append(Reloader(config_path, config, manager, reload, keep).run())
+        works += service.works(manager, state, outcomes, reconciler, engine, config.engine, database)
         for work in works:
             task = asyncio.create_task(work)
             parts.push_async_callback(_end, task)
         log.info("rtcagentd %s runs as %r, state in %s", __version__, config.name, config.state_dir)
         await stopping.wait()
+        manager.stopping()
         log.info("stopping")
 
 
@@ -172,12 +186,9 @@ def main() -> None:
     os.umask(0o077)
     try:
         config = load(arguments.config)
-        logging.basicConfig(
-            level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-        )
-        logging.getLogger("grpc").setLevel(logging.WARNING)  # it tells of every poll
+        logs.set_up(config.log_level)
         if not arguments.check:
-            asyncio.run(run(config))
+            asyncio.run(run(config, arguments.config))
     except (ConfigError, StoreError, RoomServerError, AlreadyRunning) as error:
         sys.exit(f"rtcagentd: {error}")
 

@@ -17,6 +17,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control import engine_events, plan
+from rtcagentd.control.about import about
 from rtcagentd.control.errors import unavailable
 from rtcagentd.control.events import cause, event
 from rtcagentd.control.objects import Key, capture_key
@@ -50,6 +51,8 @@ class Reconciler:
         self._steps: Steps | None = None
         self._gate: Gate | None = None
         self._wake = asyncio.Event()
+        self.passes = 0  # made so far
+        self.applied = asyncio.Event()  # set once every first step towards the desired state was begun
         self._tasks: dict[asyncio.Task[None], Key] = {}
         self._held_back: dict[Key, list[en.EngineEvent]] = {}
         self._joined: set[str] = set()
@@ -76,6 +79,10 @@ class Reconciler:
         except (EngineGone, StepTimeout) as error:
             raise unavailable("ENGINE_LOST", f"the engine did not answer: {error}") from error
 
+    def wake(self) -> None:
+        """Make a pass, whether or not anything has changed."""
+        self._wake.set()
+
     async def run(self) -> None:
         """Reconcile until cancelled."""
         loop = asyncio.get_running_loop()
@@ -94,6 +101,7 @@ class Reconciler:
                     self.replace_engine(str(gone))
             except Exception:
                 log.exception("reconciling failed; it goes on with the next change")
+            self.passes += 1
 
     async def _reconcile(self, now: float) -> None:
         session, steps = self.session, self._steps
@@ -110,6 +118,7 @@ class Reconciler:
             task = asyncio.create_task(self._make(steps, step), name=f"{type(step).__name__} {step.key.text}")
             self._tasks[task] = step.key
             task.add_done_callback(self._tasks.pop)
+        self.applied.set()
 
     async def _set_gate(self, session: EngineSession, wanted: Gate) -> None:
         """The gate comes before the steps: what is not allowed any more has stopped before anything else is done."""
@@ -120,6 +129,7 @@ class Reconciler:
         self._gate = wanted
 
     async def _make(self, steps: Steps, step: plan.Step) -> None:
+        about.set(step.key)
         try:
             await steps.make(step)
         except EngineGone as gone:

@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
 
+from rtcagentd import __version__
 from rtcagentd.engine import _native, logs, process
 from rtcagentd.engine.devices import Devices
 from rtcagentd.engine.events import Events
@@ -40,11 +41,13 @@ def main() -> None:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="rtcagent-engine", description="The media process of rtcagentd, which starts it."
+        prog="rtcagent-engine",
+        description="The media process of rtcagentd, which starts it.",
+        fromfile_prefix_chars="@",
     )
     parser.add_argument("--socket", type=Path, required=True, help="unix socket to serve the daemon on")
     parser.add_argument("--kind", choices=["livekit"], required=True)
-    parser.add_argument("--build-version", required=True, help="the daemon's; another build's daemon is refused")
+    parser.add_argument("--build-version", default=__version__, help="only a daemon of this version is let in")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
     parser.add_argument("--media-folder", type=Path, action="append", default=[], help="files in it may be played")
     return parser.parse_args(arguments)

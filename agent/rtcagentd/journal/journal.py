@@ -62,6 +62,10 @@ class Journal:
         self.log_id, self.last_seq = await self._database.write(_open)
         self._pruned_at_seq = self.last_seq
 
+    def keep(self, max_events: int, max_age_s: float) -> None:
+        """Change the retention: what is past it goes at the next look."""
+        self._max_events, self._max_age_s = max_events, max_age_s
+
     def publish(self, entries: Iterable[Entry]) -> None:
         """Make committed events visible to readers. Called in the order of their seq."""
         for entry in entries:

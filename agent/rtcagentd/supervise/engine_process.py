@@ -65,6 +65,7 @@ class EngineProcess:
         self._memory = MemoryLimit(config.engine.max_rss_mb)
         self._ordered: asyncio.Future[EngineEnd] | None = None  # the end of this engine, once somebody asks for it
         self._task: asyncio.Task[None] | None = None
+        self.moved_at = time.monotonic()  # when this supervision last got on: its deadlines bound what lies between
 
     async def __aenter__(self) -> "EngineProcess":
         await self._launcher.end_leftover()
@@ -92,7 +93,7 @@ class EngineProcess:
     async def _keep_running(self) -> None:
         delay_s = RESTART_FIRST_S
         while True:
-            started_at = time.monotonic()
+            started_at = self.moved_at = time.monotonic()
             self._ordered = asyncio.get_running_loop().create_future()
             self._generation += 1
             end = EngineEnd(EngineEnd.Kind.STOPPED, "the agent is stopping")
@@ -151,6 +152,7 @@ class EngineProcess:
     async def _beat(self, session: EngineSession) -> None:
         while True:
             alive = await self._sign_of_life(session)
+            self.moved_at = time.monotonic()
             if too_large := self._memory.exceeded(alive.rss_bytes, time.monotonic()):
                 raise _Ended(EngineEnd(EngineEnd.Kind.PLANNED, too_large))
             await asyncio.sleep(HEARTBEAT_EVERY_S)
