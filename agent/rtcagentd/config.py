@@ -142,6 +142,7 @@ class JournalSettings(_Section):
 
     max_events: Annotated[int, Field(ge=1000)] = 200_000
     max_age_days: Annotated[float, Field(gt=0)] = 30
+    max_bytes: Annotated[int, Field(ge=1_000_000)] = 100_000_000
 
 
 class RetrySettings(_Section):

@@ -32,12 +32,14 @@ from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.room_tokens import ServerKey
 from rtcagentd.control.state import State
 from rtcagentd.journal.journal import Journal
+from rtcagentd.journal.retention import Retention
 from rtcagentd.metrics.endpoint import MetricsEndpoint
 from rtcagentd.metrics.instruments import Instruments
 from rtcagentd.metrics.observer import Observer
 from rtcagentd.metrics.scrape import Scrape
 from rtcagentd.reload import Reloader
-from rtcagentd.store.database import Database, StoreError
+from rtcagentd.store.database import Database
+from rtcagentd.store.faults import StoreError
 from rtcagentd.supervise.engine_process import EngineProcess
 from rtcagentd.supervise.launcher import ChildLauncher
 from rtcagentd.supervise.room_server import RoomServer, RoomServerError
@@ -68,7 +70,7 @@ async def run(config: Config, config_path: Path) -> None:
         instruments = Instruments()
         database = await parts.enter_async_context(Database(config.state_dir / "rtcagent.db"))
         database.on_commit = instruments.commit
-        journal = Journal(database, config.journal.max_events, config.journal.max_age_days * 86_400)
+        journal = Journal(database, _retention(config.journal))
         await journal.open()
         state = State(database, journal)
         await state.load()
@@ -108,11 +110,7 @@ async def run(config: Config, config_path: Path) -> None:
         works = [reconciler.run(), keeper.run(), health.run()]
         if config.metrics.address is not None:
             works.append(observer.run())
-
-        def keep(settings: JournalSettings) -> None:
-            journal.keep(settings.max_events, settings.max_age_days * 86_400)
-
-        works.append(Reloader(config_path, config, manager, reload, keep).run())
+        works.append(Reloader(config_path, config, manager, reload, lambda kept: journal.keep(_retention(kept))).run())
         works += service.works(manager, state, outcomes, reconciler, engine, config.engine, database)
         for work in works:
             task = asyncio.create_task(work)
@@ -121,6 +119,10 @@ async def run(config: Config, config_path: Path) -> None:
         await stopping.wait()
         manager.stopping()
         log.info("stopping")
+
+
+def _retention(settings: JournalSettings) -> Retention:
+    return Retention(settings.max_events, settings.max_age_days * 86_400, settings.max_bytes)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from rtcagentd.control.events import event
 from rtcagentd.control.state import State
 from rtcagentd.journal import journal as journal_module
 from rtcagentd.journal.journal import Journal, Missing
+from rtcagentd.journal.retention import Retention
 from rtcagentd.journal.watch import Filter, Watchers
 from rtcagentd.store.database import Database
 
@@ -21,7 +22,7 @@ from rtcagentd.store.database import Database
 @contextlib.asynccontextmanager
 async def opened(path: Path, max_events: int = 100_000) -> AsyncIterator[tuple[State, Journal]]:
     async with Database(path) as database:
-        journal = Journal(database, max_events, 3600.0)
+        journal = Journal(database, Retention(max_events, 3600.0, 1 << 30))
         await journal.open()
         state = State(database, journal)
         await state.load()

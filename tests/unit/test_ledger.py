@@ -13,6 +13,7 @@ from rtcagentd.control.ledger import Edit, Ledger, Order, digest_of
 from rtcagentd.control.objects import Key, capture_key, key_of, ref_of, room_key, stream_key, subscription_key
 from rtcagentd.control.state import State
 from rtcagentd.journal.journal import Journal
+from rtcagentd.journal.retention import Retention
 from rtcagentd.store.database import Database
 
 BOOT = "this boot"
@@ -21,7 +22,7 @@ BOOT = "this boot"
 @contextlib.asynccontextmanager
 async def opened(path: Path, boot_id: str = BOOT) -> AsyncIterator[tuple[State, Ledger]]:
     async with Database(path) as database:
-        journal = Journal(database, 10_000, 3600.0)
+        journal = Journal(database, Retention(10_000, 3600.0, 1 << 30))
         await journal.open()
         state = State(database, journal)
         await state.load()

@@ -13,6 +13,7 @@ from rtcagentd import __version__
 from rtcagentd.api.ordering import OrderDesk
 from rtcagentd.control.apply import apply_state
 from rtcagentd.control.errors import invalid, unavailable
+from rtcagentd.control.events import cause
 from rtcagentd.control.objects import ref_of
 from rtcagentd.control.orders import Orders
 from rtcagentd.control.outcomes import Outcomes
@@ -21,6 +22,7 @@ from rtcagentd.control.room_tokens import ServerKey
 from rtcagentd.control.state import State
 from rtcagentd.journal.journal import Journal
 from rtcagentd.journal.watch import Filter, Watchers
+from rtcagentd.store.faults import StoreError
 
 RESET_S = 30.0
 EVENT_TYPES = frozenset(field.name for field in ev.Event.DESCRIPTOR.oneofs_by_name["payload"].fields)
@@ -77,6 +79,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
                 reported=self._state.reported,
                 position=st.Position(log_id=self._journal.log_id, seq=self._journal.last_seq),
                 differences=self._outcomes.differences(),
+                store=self._store(),
             )
             self._encoded_state = response.SerializeToString()
         return self._encoded_state
@@ -119,8 +122,11 @@ class AgentService(agent_pb2_grpc.AgentServicer):
                 text = f"the log has come to seq {self._journal.last_seq}, not yet to {after}"
                 raise invalid("after.seq", "POSITION_NOT_REACHED", text)
         wanted = Filter(frozenset(request.types), frozenset(request.room_ids))
-        async for response in self._watchers.responses(after, request.after.log_id, wanted):
-            yield response
+        try:
+            async for response in self._watchers.responses(after, request.after.log_id, wanted):
+                yield response
+        except StoreError as error:
+            raise unavailable("STORE_FAILED", f"the event log cannot be read: {error}") from error
 
     async def ResetEngine(self, request: agent_pb2.ResetEngineRequest, context: Any) -> agent_pb2.ResetEngineResponse:
         generation = self._state.reported.engine.generation
@@ -135,6 +141,14 @@ class AgentService(agent_pb2_grpc.AgentServicer):
             why = self._state.reported.engine.cause.message or "it is still being started"
             raise unavailable("ENGINE_NOT_STARTED", f"the engine did not start again in time: {why}") from error
         return agent_pb2.ResetEngineResponse(engine=self._state.reported.engine)
+
+    def _store(self) -> st.StoreStatus:
+        store = self._state.store
+        status = st.StoreStatus(writable=store.is_writable, unwritten_count=self._state.unwritten_count)
+        if not store.is_writable:
+            status.cause.CopyFrom(cause(ty.REASON_STORE_FAILED, store.problem))
+            status.since.FromNanoseconds(int(store.since_s * 1e9))
+        return status
 
     def _is_running_after(self, generation: int) -> bool:
         engine = self._state.reported.engine

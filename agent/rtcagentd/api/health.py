@@ -1,4 +1,4 @@
-"""What grpc.health.v1 says of `engine` and `media`.
+"""What grpc.health.v1 says of `engine`, `media` and `store`.
 
 `media` serves while every stream that is to be sent is sent, and its frames advance; so also when there is none.
 """
@@ -42,6 +42,7 @@ class HealthReporter:
         while True:
             version = self._state.version
             await self._tell("engine", self._state.reported.engine.state == st.ENGINE_STATE_RUNNING)
+            await self._tell("store", self._state.store.is_writable)
             await self._tell("media", all(map(self._is_sent, self._to_be_sent())))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(look_at):

@@ -16,7 +16,7 @@ from rtcagentd.control.ledger import Ledger, Order, Taken, digest_of
 from rtcagentd.control.orders import Edits
 from rtcagentd.control.outcomes import Outcomes
 from rtcagentd.control.reconciler import Reconciler
-from rtcagentd.store.database import StoreError
+from rtcagentd.store.faults import StoreError
 
 DEFAULT_WAIT_MS = 5000
 REPLY_MARGIN_S = 0.05

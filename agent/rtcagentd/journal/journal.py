@@ -1,21 +1,24 @@
 """The event log: numbers events, writes them down, and keeps the newest in memory for those who follow live.
 
 Events are inserted on the store's writer thread and published on the event loop after their commit, in the order of
-their seq. An event is serialised once, whoever reads it.
+their seq. An event is serialised once, whoever reads it. When the store has to begin the log anew, its id changes.
 """
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from google.protobuf.message import DecodeError
 from rtcagent.v1 import event_pb2 as ev
 
+from rtcagentd.journal.retention import Retention, prune
 from rtcagentd.store.database import Database
+from rtcagentd.store.faults import Damaged
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +49,9 @@ class Missing:
 class Journal:
     """The log's position, its newest events, and a wake-up call for its readers. Lives on the event loop."""
 
-    def __init__(self, database: Database, max_events: int, max_age_s: float) -> None:
+    def __init__(self, database: Database, retention: Retention) -> None:
         self._database = database
-        self._max_events = max_events
-        self._max_age_s = max_age_s
+        self._retention = retention
         self._tail: deque[Entry] = deque()
         self._tail_bytes = 0
         self._grown = asyncio.Event()
@@ -58,13 +60,27 @@ class Journal:
         self.last_seq = 0
 
     async def open(self) -> None:
-        """Read the log's id and position, making both in a new database."""
-        self.log_id, self.last_seq = await self._database.write(_open)
-        self._pruned_at_seq = self.last_seq
+        """Read the log's id and position, now and whenever the log begins anew."""
+        await self._database.attach(_position, self._begin)
+        self._prune()
 
-    def keep(self, max_events: int, max_age_s: float) -> None:
+    def _begin(self, position: tuple[str, int]) -> None:
+        log_id, seq = position
+        if (log_id, seq) == (self.log_id, self.last_seq):
+            return
+        self.log_id, self.last_seq = log_id, seq
+        self._tail.clear()
+        self._tail_bytes = 0
+        self._pruned_at_seq = seq
+        self._wake_readers()
+
+    def _wake_readers(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    def keep(self, retention: Retention) -> None:
         """Change the retention: what is past it goes at the next look."""
-        self._max_events, self._max_age_s = max_events, max_age_s
+        self._retention = retention
 
     def publish(self, entries: Iterable[Entry]) -> None:
         """Make committed events visible to readers. Called in the order of their seq."""
@@ -74,16 +90,22 @@ class Journal:
             self.last_seq = entry.seq
         while len(self._tail) > TAIL_EVENTS or self._tail_bytes > TAIL_BYTES:
             self._tail_bytes -= len(self._tail.popleft().body)
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._wake_readers()
         if self.last_seq - self._pruned_at_seq >= PRUNE_EVERY:
             self._pruned_at_seq = self.last_seq
-            self._database.write(self._prune)
+            self._prune()
 
-    async def wait_beyond(self, seq: int) -> None:
-        """Return when the log has an event after `seq`."""
-        while self.last_seq <= seq:
+    async def wait_beyond(self, seq: int, log_id: str) -> None:
+        """Return when the log has an event after `seq`, or is another one."""
+        while self.last_seq <= seq and self.log_id == log_id:
             await self._grown.wait()
+
+    async def wait_for_another(self, log_id: str, timeout_s: float) -> None:
+        """Return when the log is another one than this, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.log_id == log_id:
+                    await self._grown.wait()
 
     async def read(self, after: int) -> Sequence[Entry] | Missing:
         """The next events after `after`, at most a page of them; empty at the end of the log."""
@@ -101,14 +123,13 @@ class Journal:
         """The first event that can be replayed."""
         return await self._database.read(_oldest_seq)
 
-    def _prune(self, connection: sqlite3.Connection) -> None:
-        """Drop what is past the retention, the newest event never."""
-        connection.execute(
-            "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND ("
-            "seq <= (SELECT max(seq) FROM events) - ? "
-            "OR seq < coalesce((SELECT seq FROM events WHERE at_s >= ? ORDER BY seq LIMIT 1), 0))",
-            (self._max_events, time.time() - self._max_age_s),
-        )
+    def _prune(self) -> None:
+        """Drop what is past the retention, a part at a time so that no order waits long for it."""
+        self._database.write(lambda connection: prune(connection, self._retention), then=self._pruned)
+
+    def _pruned(self, has_more: bool) -> None:
+        if has_more:
+            self._prune()
 
 
 def insert(connection: sqlite3.Connection, events: Iterable[ev.Event]) -> list[Entry]:
@@ -129,8 +150,7 @@ def insert(connection: sqlite3.Connection, events: Iterable[ev.Event]) -> list[E
     return entries
 
 
-def _open(connection: sqlite3.Connection) -> tuple[str, int]:
-    connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('log_id', ?)", (uuid.uuid4().hex,))
+def _position(connection: sqlite3.Connection) -> tuple[str, int]:
     (log_id,) = connection.execute("SELECT value FROM meta WHERE key = 'log_id'").fetchone()
     (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
     return log_id, seq
@@ -142,7 +162,16 @@ def _oldest_seq(connection: sqlite3.Connection) -> int:
 
 
 def _read_page(connection: sqlite3.Connection, after: int) -> list[Entry]:
+    """Raises Damaged for what is no event: SQLite has no checksums, and nobody is to be sent what was never written."""
     rows = connection.execute(
         "SELECT seq, type, room_id, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", (after, PAGE_EVENTS)
     )
-    return [Entry(*row) for row in rows]
+    page = [Entry(*row) for row in rows]
+    for entry in page:
+        try:
+            is_sound = ev.Event.FromString(entry.body).seq == entry.seq
+        except DecodeError:
+            is_sound = False
+        if not is_sound:
+            raise Damaged(f"event {entry.seq} is not what was written")
+    return page

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from rtcagent.v1 import agent_pb2
 
 from rtcagentd.journal.journal import Entry, Journal, Missing
+from rtcagentd.store.faults import StoreError
 
 BATCH_BYTES = 64 << 10
+RENEWAL_S = 5.0  # in which a damaged log has been begun anew
+MAX_ENCODED = 64  # responses kept for other watchers: a replay of the whole log must not fill the memory with it
 # With many watchers, each is written to at most once in this time, so that the number of messages stays bounded.
 SPACING_S_PER_WATCHER = 0.000125
 SPACING_MAX_S = 0.025
@@ -41,7 +44,7 @@ class Watchers:
         self._journal = journal
         self._count = 0
         self._encoded: dict[tuple[int, int, Filter], bytes] = {}
-        self._encoded_at_seq = 0
+        self._encoded_at = ("", 0)
 
     @property
     def count(self) -> int:
@@ -49,7 +52,9 @@ class Watchers:
         return self._count
 
     async def responses(self, after: int | None, log_id: str, wanted: Filter) -> AsyncGenerator[bytes, None]:
-        """Encoded WatchEventsResponses for a watcher that has seen `after` of `log_id`; None starts live. Endless."""
+        """Encoded WatchEventsResponses for a watcher that has seen `after` of `log_id`; None starts live. Endless, but
+        for StoreError: the log cannot be read.
+        """
         journal = self._journal
         seq = journal.last_seq if after is None else after
         if after is not None and log_id and log_id != journal.log_id:
@@ -57,11 +62,21 @@ class Watchers:
             yield _gap(journal.log_id, 0, 0, seq, "the position is of another event log: read the state anew")
         else:
             yield agent_pb2.WatchEventsResponse(log_id=journal.log_id, seq=seq).SerializeToString()
+        log_id = journal.log_id
         self._count += 1
         try:
             while True:
-                await journal.wait_beyond(seq)
-                page = await journal.read(seq)
+                await journal.wait_beyond(seq, log_id)
+                try:
+                    page = await journal.read(seq) if journal.log_id == log_id else []
+                except StoreError:
+                    await journal.wait_for_another(log_id, RENEWAL_S)
+                    if journal.log_id == log_id:
+                        raise
+                if journal.log_id != log_id:
+                    log_id, seq = journal.log_id, 0
+                    yield _gap(log_id, 0, 0, seq, "the event log was begun anew: read the state anew")
+                    continue
                 if isinstance(page, Missing):
                     seq = page.next_seq - 1
                     text = "events are past the retention: read the state anew"
@@ -78,8 +93,9 @@ class Watchers:
 
     def _encode(self, batch: Sequence[Entry], wanted: Filter) -> bytes:
         """The response with those of `batch` that are wanted; empty when none is."""
-        if self._encoded_at_seq != self._journal.last_seq:
-            self._encoded_at_seq = self._journal.last_seq
+        position = (self._journal.log_id, self._journal.last_seq)
+        if self._encoded_at != position or len(self._encoded) >= MAX_ENCODED:
+            self._encoded_at = position
             self._encoded.clear()
         key = (batch[0].seq, batch[-1].seq, wanted)
         response = self._encoded.get(key)

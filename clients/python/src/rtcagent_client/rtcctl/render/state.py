@@ -57,6 +57,10 @@ def show_state(state: GetStateResponse, agent: GetAgentResponse, screen: Screen)
         sections.append(_Section("OTHER", [_Row(describe_object(one.object), "", "", one.object) for one in others]))
     count = sum(1 for section in sections for row in section.rows if row.ref is not None and row.desired)
     screen.line(_summary(count, len(differences), screen))
+    if state.HasField("store") and not state.store.writable:
+        since = f" since {phrases.clock(state.store.since)}" if state.store.HasField("since") else ""
+        waiting = f"; {phrases.plural(state.store.unwritten_count, 'change')} not on disk"
+        screen.line(screen.paint(f"no order can be stored{since}: {describe_cause(state.store.cause)}{waiting}", "red"))
     widths = [0, 0]
     for row in (row for section in sections for row in section.rows):
         widths = [max(widths[0], len(row.name) + 2 * row.depth), max(widths[1], len(row.desired))]
