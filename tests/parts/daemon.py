@@ -166,16 +166,20 @@ class Daemon:
             self._process.kill()
         await self._process.wait()
 
-    async def kill_engine(self) -> int:
-        """SIGKILL to the engine. Returns the pid that it had."""
+    async def kill_engine(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """A signal to the engine. Returns the pid that it had."""
         self._remember_offspring()
         pid = await self.engine_pid()
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         return pid
 
     def hold_gil(self, engine_pid: int) -> None:
-        """Hold the engine's interpreter for HOLD_GIL_MS. The daemon must run with `faults_environment()`."""
+        """Hold the engine's interpreter, for HOLD_GIL_MS unless the daemon's `faults_environment()` says otherwise."""
         os.kill(engine_pid, signal.SIGUSR2)
+
+    def grow(self, engine_pid: int) -> None:
+        """Make the engine take more memory. The daemon must run with `faults_environment(grow_mb=...)`."""
+        os.kill(engine_pid, signal.SIGUSR1)
 
     def offspring_left(self) -> list[int]:
         """Processes that the daemon ever started, as far as was seen, and that run still."""
@@ -220,10 +224,11 @@ class MakeDaemon(Protocol):
     ) -> Daemon: ...
 
 
-def faults_environment() -> dict[str, str]:
-    """What makes the interpreter of an engine process take the fault of hold_gil()."""
+def faults_environment(*, hold_gil_ms: int = HOLD_GIL_MS, **faults: object) -> dict[str, str]:
+    """What gives daemon and engine the faults of tests/parts/faults: hold_gil() and those named, as in `poison=4`."""
     path = os.pathsep.join(filter(None, [str(FAULTS), os.environ.get("PYTHONPATH", "")]))
-    return {"PYTHONPATH": path, "RTCAGENT_TEST_HOLD_GIL_MS": str(HOLD_GIL_MS)}
+    faults["hold_gil_ms"] = hold_gil_ms
+    return {"PYTHONPATH": path} | {f"RTCAGENT_TEST_{name.upper()}": str(value) for name, value in faults.items()}
 
 
 def _toml(settings: Mapping[str, Any], prefix: str = "") -> str:

@@ -3,7 +3,8 @@
 Blame. Suspects of a crash are the sources and rooms with a step under way when the engine died, or with one that ended
 less than RECENT_S before. Each gets a strike; those that have one already are blamed alone. In the next engine
 whatever has no strike comes up at once, and those that have come up one at a time, the least suspected first, so that
-the next crash has one suspect. THREE_STRIKES within WINDOW_S are a quarantine.
+the next crash has one suspect; who survives that was wrongly suspected with others. THREE_STRIKES within WINDOW_S are a
+quarantine.
 
 An order about the object lifts it and forgets its strikes; a change of devices gives a camera one more try. It is not
 stored: a new daemon finds out again.
@@ -46,6 +47,7 @@ class Quarantine:
 
     def __init__(self) -> None:
         self._strikes: dict[Key, list[float]] = {}
+        self._shared: set[Key] = set()  # have one strike, and so had others for the same crash
         self._quarantined: dict[Key, ty.Cause] = {}
         self._new_engine()
 
@@ -58,6 +60,7 @@ class Quarantine:
 
     def admit(self, steps: Iterable[plan.Step], now: float) -> Iterator[plan.Step]:
         """The steps that may be made now; for an object in quarantine, that it is withheld."""
+        self._forgive(now)
         waiting: list[tuple[int, Key, plan.Step]] = []
         for step in steps:
             key = suspect_of(step)
@@ -69,6 +72,12 @@ class Quarantine:
                 waiting.append((len(self._strikes_of(key, now)), key, step))
         if waiting and now >= max(self._on_trial_until.values(), default=0.0):
             yield min(waiting, key=lambda item: item[:2])[2]
+
+    def _forgive(self, now: float) -> None:
+        for key, until in self._on_trial_until.items():
+            if key in self._shared and until <= now and not self._under_way[key]:
+                self._shared.discard(key)
+                self._strikes.pop(key, None)
 
     def next_trial(self, now: float) -> float | None:
         """When the next struck object may come up, if one is on trial now."""
@@ -93,23 +102,22 @@ class Quarantine:
 
     # -- engines
 
-    def engine_ended(self, now: float, *, crashed: bool) -> list[Key]:
-        """The engine is gone. Returns what is in quarantine from now on because of it."""
+    def engine_ended(self, now: float, *, crashed: bool) -> None:
+        """The engine is gone; `crashed`: it was its own doing."""
         recent = [key for key, at in self._ended_at.items() if now - at < RECENT_S]
         suspects = {key for key, count in self._under_way.items() if count} | set(recent)
         self._new_engine()
         if not crashed:
-            return []
-        struck = {key for key in suspects if self._strikes_of(key, now)}
-        guilty = []
-        for key in sorted(struck or suspects):
-            strikes = [*self._strikes_of(key, now), now]
-            self._strikes[key] = strikes
+            return
+        suspects = {key for key in suspects if self._strikes_of(key, now)} or suspects
+        self._shared -= suspects
+        for key in sorted(suspects):
+            strikes = self._strikes[key] = [*self._strikes_of(key, now), now]
             log.warning("the engine died with %s %s just begun: strike %d", key.kind, key.text, len(strikes))
-            if len(strikes) >= THREE_STRIKES and key not in self._quarantined:
+            if len(strikes) == 1 and len(suspects) > 1:
+                self._shared.add(key)
+            if len(strikes) >= THREE_STRIKES:
                 self._quarantined[key] = _sentence(key)
-                guilty.append(key)
-        return guilty
 
     # -- what lifts it
 
@@ -119,6 +127,7 @@ class Quarantine:
             self._quarantined.pop(key, None)
             self._strikes.pop(key, None)
             self._on_trial_until.pop(key, None)
+            self._shared.discard(key)
 
     def try_again(self, keys: Iterable[Key], now: float) -> None:
         """Something about these objects has changed: one more crash, and they are in quarantine again."""
