@@ -137,6 +137,14 @@ class MediaSettings(_Section):
     folders: list[AbsolutePath] = []
 
 
+class DesiredSettings(_Section):
+    """The desired state that files of this machine ask for."""
+
+    folder: AbsolutePath = Field(
+        default_factory=lambda: _folder_of("CONFIGURATION_DIRECTORY", "/etc/rtcagent") / "conf.d"
+    )
+
+
 class JournalSettings(_Section):
     """How much of the event log is kept."""
 
@@ -150,6 +158,7 @@ class RetrySettings(_Section):
 
     first_ms: Annotated[int, Field(ge=10)] = 250
     max_ms: Annotated[int, Field(ge=100)] = 10_000
+    spread_ms: Annotated[int, Field(ge=0, le=600_000)] = 300
 
 
 class MetricsSettings(_Section):
@@ -193,6 +202,7 @@ class Config(_Section):
     room_server: RoomServer | None = None
     engine: EngineSettings = EngineSettings()
     media: MediaSettings = MediaSettings()
+    desired: DesiredSettings = Field(default_factory=DesiredSettings)
     journal: JournalSettings = JournalSettings()
     retry: RetrySettings = RetrySettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -23,6 +23,7 @@ from rtcagentd.api.ordering import OrderDesk
 from rtcagentd.api.rooms import RoomsService
 from rtcagentd.api.server import ApiServer
 from rtcagentd.config import Config, ConfigError, JournalSettings, load
+from rtcagentd.control.conf_dir import ConfDir
 from rtcagentd.control.events import cause, event
 from rtcagentd.control.keeping import Keeper, boot_id
 from rtcagentd.control.ledger import Ledger
@@ -89,6 +90,8 @@ async def run(config: Config, config_path: Path) -> None:
         launcher = UnitLauncher(config) if config.engine.launcher == "systemd" else ChildLauncher(config, __version__)
         engine = EngineProcess(config, reconciler, __version__, launcher)
         reconciler.replace_engine, reconciler.recycle_engine = engine.replace, engine.recycle
+        conf_dir = ConfDir(config.desired.folder, state, ledger, orders, reconciler, this_boot)
+        await conf_dir.reapply()
         await parts.enter_async_context(engine)
         agent = AgentService(config.name, state, journal, reconciler, outcomes, server, orders, desk)
         observer = Observer(state, outcomes, instruments)
@@ -107,7 +110,7 @@ async def run(config: Config, config_path: Path) -> None:
         await parts.enter_async_context(api)
         parts.push_async_callback(_say_stopping, state)
         health = HealthReporter(state, reconciler, api.set_health)
-        works = [reconciler.run(), keeper.run(), health.run()]
+        works = [reconciler.run(), keeper.run(), conf_dir.run(), health.run()]
         if config.metrics.address is not None:
             works.append(observer.run())
         works.append(Reloader(config_path, config, manager, reload, lambda kept: journal.keep(_retention(kept))).run())

@@ -68,6 +68,7 @@ class Daemon:
             "log_level": "info",
             "listen": [{"address": f"unix:{self.socket}"}, *also_listen],
             "media": {"folders": [str(self.media_folder)]},
+            "desired": {"folder": str(self.folder / "conf.d")},
             "retry": {"first_ms": 100, "max_ms": 1000},
         }
         if room_server is not None:

@@ -28,6 +28,7 @@ class Asked:
     key: Key
     body: Desired
     order: Edits
+    where: Callable[[str], str]  # its place, or one in it, as the caller is to read it
 
 
 class DryRun(Exception):
@@ -68,10 +69,10 @@ def asked_for(
     limits: agent_pb2.EngineLimits,
     *,
     devices_known: bool,
-    prefix: str = "",
+    where: Callable[[str], str] = str,
 ) -> Iterator[Asked]:
     """Every object of the named lists, in the order in which they can be asked for. An edit that cannot be made raises
-    its error in the transaction, beside those of the others.
+    its error in the transaction, beside those of the others. `where` tells places as the caller is to read them.
     """
 
     def room(room: st.DesiredRoom) -> Edits:
@@ -107,7 +108,7 @@ def asked_for(
     for part in (part for part in PARTS if part in parts):
         for index, body in enumerate(getattr(desired, part)):
             full = _with_defaults(body)
-            yield Asked(f"{prefix}{part}[{index}]", key_of_desired(full), full, _later(builders[part], full))
+            yield Asked(f"{part}[{index}]", key_of_desired(full), full, _later(builders[part], full), where)
 
 
 def carry_out(orders: Orders, edits: Edit, asked: Iterable[Asked], gone: Iterable[Key], parts: Iterable[str]) -> None:
@@ -127,10 +128,12 @@ def carry_out(orders: Orders, edits: Edit, asked: Iterable[Asked], gone: Iterabl
         try:
             if item.key in seen:
                 raise invalid("", "GIVEN_TWICE", f"the same is asked for in {seen[item.key]} already: give it once")
-            seen[item.key] = item.place
+            seen[item.key] = item.where(item.place)
             item.order(edits)
         except OrderError as error:
-            problems.append((item.place, error))
+            # a limit is about all objects of the kind, not about the field of a single order
+            inner = error.field if error.code is not Code.RESOURCE_EXHAUSTED else ""
+            problems.append((item.where(f"{item.place}.{inner}" if inner else item.place), error))
     for key in gone:
         if key.kind == "slot":
             try:
@@ -187,9 +190,7 @@ def _all(problems: list[tuple[str, OrderError]]) -> OrderProblems:
     fields: list[tuple[str, str]] = []
     size = 0
     for place, error in problems:
-        # a limit is about all objects of the kind, not about the field of a single order
-        inner = error.field if error.code is not Code.RESOURCE_EXHAUSTED else ""
-        field = (f"{place}.{inner}" if inner else place, error.message)
+        field = (place, error.message)
         size += len("".join(field).encode()) + 8
         if fields and size > MAX_PROBLEMS_BYTES:
             break

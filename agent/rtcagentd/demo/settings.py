@@ -127,6 +127,7 @@ def _configuration(settings: Settings, livekit_server: Path) -> str:
         "# Written by `make run`, at each start anew. deploy/rtcagent.toml explains every setting.",
         f"state_dir = {_text(settings.state_dir)}",
         f"runtime_dir = {_text(settings.runtime_dir)}",
+        f"desired = {{ folder = {_text(settings.run_dir / 'conf.d')} }}",
         "[[listen]]",
         f"address = {_text(settings.socket_address)}",
         "[[listen]]",
