@@ -7,7 +7,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.control.events import capture_changed, event, room_changed
+from rtcagentd.control.events import capture_changed, event, publication_changed, room_changed
 from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.state import State
@@ -40,6 +40,8 @@ def key_of(happened: en.EngineEvent) -> Key | None:
             return stream_key(happened.publication_ended.room_id, happened.publication_ended.source_id)
         case "first_frame_sent":
             return stream_key(happened.first_frame_sent.room_id, happened.first_frame_sent.source_id)
+        case "media_state_changed":
+            return stream_key(happened.media_state_changed.room_id, happened.media_state_changed.source_id)
     return None
 
 
@@ -61,8 +63,10 @@ async def take(happened: en.EngineEvent, state: State, progress: ProgressTable, 
             await state.record(event(ev.DeviceRemoved(device_id=happened.device_gone.device_id)))
         case "room_reconnecting":
             lost = happened.room_reconnecting
+            steps.room_lost(lost.room_id)
             await _room_state(state, lost.room_id, st.ROOM_STATE_RECONNECTING, lost.cause)
         case "room_reconnected":
+            steps.room_restored(happened.room_reconnected.room_id)
             await _room_state(state, happened.room_reconnected.room_id, st.ROOM_STATE_JOINED, None)
         case "room_ended":
             await _room_ended(happened.room_ended, state, progress, steps)
@@ -76,6 +80,8 @@ async def take(happened: en.EngineEvent, state: State, progress: ProgressTable, 
             await _subscription_changed(happened.subscription_changed, state)
         case "publication_ended":
             await _publication_ended(happened.publication_ended, state, progress, steps)
+        case "media_state_changed":
+            await _media_state_changed(happened.media_state_changed, state)
         case "warning":
             await state.record(event(ev.ErrorOccurred(cause=happened.warning.cause)))
 
@@ -98,8 +104,8 @@ async def _source_format_changed(changed: en.SourceFormatChanged, state: State) 
 
 async def _room_state(state: State, room_id: str, room_state: st.RoomState.ValueType, cause: ty.Cause | None) -> None:
     before = fold.find_room(state.reported, room_id)
-    if before is None:
-        return
+    if before is None or before.state not in (st.ROOM_STATE_JOINED, st.ROOM_STATE_RECONNECTING):
+        return  # the connection was given up meanwhile
     status = st.RoomStatus()
     status.CopyFrom(before)
     status.state = room_state
@@ -137,6 +143,15 @@ async def _subscription_changed(changed: en.SubscriptionChanged, state: State) -
     await state.record(event(payload))
 
 
+async def _media_state_changed(changed: en.MediaStateChanged, state: State) -> None:
+    before = fold.find_publication(state.reported, changed.room_id, changed.source_id)
+    if before is not None and before.state == st.PUBLICATION_STATE_PUBLISHED:
+        status = st.PublicationStatus()
+        status.CopyFrom(before)
+        status.media_state = changed.media_state
+        await state.record(publication_changed(status))
+
+
 async def _publication_ended(ended: en.PublicationEnded, state: State, progress: ProgressTable, steps: Steps) -> None:
     key = stream_key(ended.room_id, ended.source_id)
     digest = progress.of(key).applied
@@ -144,4 +159,5 @@ async def _publication_ended(ended: en.PublicationEnded, state: State, progress:
     if digest is not None and before is not None:
         status = st.PublicationStatus()
         status.CopyFrom(before)
+        status.ClearField("media_state")
         await steps.publication_failed(status, key, digest, ended.failure)

@@ -63,6 +63,15 @@ class Withhold:
 
 
 @dataclass(frozen=True, slots=True)
+class Drop:
+    """Give up a connection that does not come back; the room is joined anew."""
+
+    key: Key
+    room_id: str
+    cause: ty.Cause
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     key: Key
     room_id: str
@@ -103,7 +112,17 @@ class SetSubscribed:
 
 
 Step: TypeAlias = (
-    OpenSource | CloseSource | AwaitDevice | Join | Withhold | Leave | Publish | Unpublish | SetMuted | SetSubscribed
+    OpenSource
+    | CloseSource
+    | AwaitDevice
+    | Join
+    | Withhold
+    | Drop
+    | Leave
+    | Publish
+    | Unpublish
+    | SetMuted
+    | SetSubscribed
 )
 
 
@@ -175,8 +194,11 @@ def _rooms(state: State, progress: ProgressTable) -> Iterator[Step]:
         if isinstance(row.body, st.DesiredRoom):
             wanted.add(key)
             asked = room_digest(row.body, row.secret)
-            if progress.peek(key).applied != asked:
+            item = progress.peek(key)
+            if item.applied != asked:
                 yield Join(key, asked, row.body.config, row.secret)
+            elif item.drop is not None:
+                yield Drop(key, row.body.config.room_id, item.drop)
     for status in state.reported.rooms:
         if room_key(status.room_id) not in wanted:
             yield Leave(room_key(status.room_id), status.room_id)

@@ -7,6 +7,9 @@ from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control.objects import Key
 
+# Of a server that is reached in ways the look-out cannot see.
+UNSEEN_RETRY_S = 300.0
+
 
 @dataclass
 class Progress:
@@ -19,6 +22,11 @@ class Progress:
     retry_at: float = 0.0  # on the event loop's clock
     cause: ty.Cause | None = None  # of the last failure
     has_been: bool = False  # it was reached once
+    # Of rooms, kept by server_watch.py:
+    lost_at: float | None = None  # the engine is restoring the connection
+    drop: ty.Cause | None = None  # why the connection is to be given up
+    awaits_server: bool = False  # `retry_at` is far off, and is set anew when the server answers
+    backed_off_until: float = 0.0
 
 
 class ProgressTable:
@@ -55,7 +63,15 @@ class ProgressTable:
         progress.cause = why
         delay = min(self._max_retry_s, self._first_retry_s * 2 ** min(progress.failures, 20))
         progress.failures += 1
-        progress.retry_at = now + delay * random.uniform(0.7, 1.0)
+        progress.retry_at = progress.backed_off_until = now + delay * random.uniform(0.7, 1.0)
+        progress.lost_at = progress.drop = None
+        progress.awaits_server = False
+
+    def await_server(self, key: Key, now: float) -> None:
+        """Do not try again before the server is seen to answer; if it never is, at long intervals all the same."""
+        progress = self.of(key)
+        progress.awaits_server = True
+        progress.retry_at = now + UNSEEN_RETRY_S
 
     def forget(self, key: Key) -> None:
         """The object is in the engine no more, and nothing is held against it."""
@@ -65,6 +81,7 @@ class ProgressTable:
         """Something about the object has changed: try again at once, also what was refused."""
         progress = self.of(key)
         progress.refused = None
+        progress.awaits_server = False
         progress.failures = 0
         progress.retry_at = 0.0
 

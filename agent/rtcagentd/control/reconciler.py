@@ -20,9 +20,12 @@ from rtcagentd.control import engine_events, plan
 from rtcagentd.control.about import about
 from rtcagentd.control.errors import unavailable
 from rtcagentd.control.events import cause, event
-from rtcagentd.control.objects import Key, capture_key
+from rtcagentd.control.objects import Key, capture_key, room_key, stream_key
+from rtcagentd.control.presence import Presence
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.quarantine import Quarantine
+from rtcagentd.control.repairs import Remedy, Repairs
+from rtcagentd.control.server_watch import ServerWatch
 from rtcagentd.control.state import State
 from rtcagentd.control.steps import Complete, Steps
 from rtcagentd.control.wanted import Gate, gate
@@ -42,7 +45,9 @@ _STATE_AFTER = {
 class Reconciler:
     """Owns the engine's progress. Is the owner that supervise/engine_process.py tells about its engines."""
 
-    def __init__(self, state: State, complete: Complete, first_retry_s: float, max_retry_s: float) -> None:
+    def __init__(
+        self, state: State, complete: Complete, first_retry_s: float, max_retry_s: float, spread_s: float = 0.0
+    ) -> None:
         self._state = state
         self._complete = complete
         self.progress = ProgressTable(first_retry_s, max_retry_s)
@@ -50,7 +55,10 @@ class Reconciler:
         self.session: EngineSession | None = None
         self._steps: Steps | None = None
         self._gate: Gate | None = None
+        self._repairs = Repairs()
+        self._presence = Presence()
         self._wake = asyncio.Event()
+        self._servers = ServerWatch(self.progress, spread_s, self._wake.set)
         self.passes = 0  # made so far
         self.applied = asyncio.Event()  # set once every first step towards the desired state was begun
         self._tasks: dict[asyncio.Task[None], Key] = {}
@@ -85,6 +93,12 @@ class Reconciler:
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
+        try:
+            await self._run()
+        finally:
+            await self._servers.close()
+
+    async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             now = loop.time()
@@ -169,7 +183,9 @@ class Reconciler:
             )
         )
         self._gate = None
-        self._steps = Steps(self._state, self.progress, session, self._complete, self._joined)
+        self._steps = Steps(
+            self._state, self.progress, session, self._complete, self._servers, self._presence, self._joined
+        )
         self.session = session
         self._wake.set()
 
@@ -184,8 +200,21 @@ class Reconciler:
             self._held_back.setdefault(key, []).append(happened)
             return
         await engine_events.take(happened, self._state, self.progress, self._steps)
+        if happened.publication_ended.failure.cause.reason == ty.REASON_MEDIA_STALLED:
+            self._repair(happened.publication_ended)
         if happened.WhichOneof("event") == "device_changed":
             self._devices_changed()
+
+    def _repair(self, ended: en.PublicationEnded) -> None:
+        """A stream did not get through. It is published anew in any case; what else, depends on how often it was so."""
+        now = asyncio.get_running_loop().time()
+        remedy = self._repairs.stalled(stream_key(ended.room_id, ended.source_id), now)
+        log.warning("%s in %s stalled: %s", ended.source_id, ended.room_id, remedy.name.lower())
+        if remedy is Remedy.REJOIN:
+            self.progress.of(room_key(ended.room_id)).drop = ended.failure.cause
+            self._wake.set()
+        elif remedy is Remedy.REPLACE:
+            self.replace_engine(f"frames of {ended.source_id} do not get through, in a room joined anew either")
 
     def _devices_changed(self) -> None:
         """Another camera may be what a capture waits for; whatever was held against one is tried once more."""
@@ -208,6 +237,8 @@ class Reconciler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.progress.clear()
+        for room in self._state.reported.rooms:
+            self._presence.lost(room)
         status = st.EngineStatus(state=_STATE_AFTER.get(end.kind, st.ENGINE_STATE_FAILED))
         if end.kind is EngineEnd.Kind.PLANNED:
             log.warning("the engine is replaced: %s", end.why)

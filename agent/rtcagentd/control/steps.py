@@ -14,10 +14,12 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.control import plan
+from rtcagentd.control import clock, plan
 from rtcagentd.control.events import capture_changed, cause, event, publication_changed, room_changed
-from rtcagentd.control.objects import Key, room_id_of
+from rtcagentd.control.objects import Key, room_id_of, room_key
+from rtcagentd.control.presence import Presence
 from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.server_watch import GATED, ServerWatch
 from rtcagentd.control.state import State
 from rtcagentd.supervise.engine_session import EngineSession, StepTimeout
 
@@ -31,12 +33,21 @@ class Steps:
     """Steps of one engine generation."""
 
     def __init__(
-        self, state: State, progress: ProgressTable, session: EngineSession, complete: Complete, joined: set[str]
+        self,
+        state: State,
+        progress: ProgressTable,
+        session: EngineSession,
+        complete: Complete,
+        servers: ServerWatch,
+        presence: Presence,
+        joined: set[str],
     ) -> None:
         self._state = state
         self._progress = progress
         self._session = session
         self._complete = complete
+        self._servers = servers
+        self._presence = presence
         self._joined = joined  # rooms joined since they were ordered: the next join is a reconnect
 
     async def make(self, step: plan.Step) -> None:
@@ -52,6 +63,8 @@ class Steps:
                 await self._join(step)
             case plan.Withhold():
                 await self._withhold(step)
+            case plan.Drop():
+                await self._drop(step)
             case plan.Leave():
                 await self._leave(step)
             case plan.Publish():
@@ -118,6 +131,7 @@ class Steps:
             return
         status.server_url = config.server_url
         before = fold.find_room(self._state.reported, room_id)
+        self._presence.lost(before)
         if before is None or (self._is_first_try(step.key) and before.state != st.ROOM_STATE_JOINED):
             status.state = st.ROOM_STATE_JOINING
             self._state.record(room_changed(status))
@@ -127,7 +141,8 @@ class Steps:
         except StepTimeout:
             answer = en.JoinResponse(failure=_timeout("joining the room"))
         if answer.HasField("failure"):
-            await self.room_failed(status, step.key, step.digest, answer.failure)
+            failure = await clock.explain(answer.failure, status.server_url)
+            await self.room_failed(status, step.key, step.digest, failure)
             return
         joined = st.RoomStatus()
         joined.CopyFrom(answer.room)
@@ -137,7 +152,25 @@ class Steps:
         joined.joined_at.GetCurrentTime()
         self._joined.add(room_id)
         self._progress.succeeded(step.key, step.digest)
-        await self._state.record(room_changed(joined))
+        await self._state.record(room_changed(joined), *self._presence.joined(room_id, answer.user_ids))
+
+    def room_lost(self, room_id: str) -> None:
+        """The engine is restoring the connection; that is not waited for without end."""
+        before = fold.find_room(self._state.reported, room_id)
+        if before is not None:
+            self._servers.lost(room_key(room_id), before.server_url)
+
+    def room_restored(self, room_id: str) -> None:
+        self._servers.restored(room_key(room_id))
+
+    async def _drop(self, step: plan.Drop) -> None:
+        await self._session.leave(en.LeaveRequest(room_id=step.room_id))
+        before = fold.find_room(self._state.reported, step.room_id)
+        status = st.RoomStatus(room_id=step.room_id)
+        if before is not None:
+            status.user_id, status.server_url = before.user_id, before.server_url
+        digest = self._progress.of(step.key).applied or b""
+        await self.room_failed(status, step.key, digest, en.Failure(cause=step.cause))
 
     async def room_failed(self, status: st.RoomStatus, key: Key, digest: bytes, failure: en.Failure) -> None:
         """Report a room that was not joined, or was lost, and set when to try again.
@@ -145,12 +178,15 @@ class Steps:
         A repeated failure for the same reason is told only each time its count has doubled: it may go on for days.
         """
         self._fail(key, digest, failure)
+        if failure.cause.reason in GATED and not failure.permanent:
+            self._servers.gate(key, status.server_url)
         self._forget_streams(status.room_id)
         failures = self._progress.of(key).failures
         status.state = st.ROOM_STATE_REFUSED if failure.permanent else st.ROOM_STATE_WAITING
         status.cause.CopyFrom(failure.cause)
         status.attempt_count = failures
         before = fold.find_room(self._state.reported, status.room_id)
+        self._presence.lost(before)
         is_news = before is None or (before.state, before.cause.reason) != (status.state, status.cause.reason)
         if is_news or failures & (failures - 1) == 0:
             await self._state.record(room_changed(status))
@@ -166,6 +202,7 @@ class Steps:
         await self._session.leave(en.LeaveRequest(room_id=step.room_id))
         self._progress.forget(step.key)
         self._forget_streams(step.room_id)
+        self._presence.forget(step.room_id)
         self._joined.discard(step.room_id)
         left = st.RoomStatus(room_id=step.room_id, state=st.ROOM_STATE_LEFT)
         left.cause.CopyFrom(cause(ty.REASON_ORDERED, "its order has ended"))

@@ -73,6 +73,9 @@ class Engine(Protocol):
         self, room_id: str, user_id: str, kind: types.StreamKind.ValueType, name: str, subscribed: bool
     ) -> None: ...
 
+    def user_ids(self, room_id: str) -> list[str]:
+        """The others in a room that is joined."""
+
     def rooms(self) -> list[state.RoomStatus]:
         """Every room that is open, with users and publications, as of now."""
 

@@ -133,7 +133,7 @@ class EngineServer(contract_grpc.EngineServicer):
             status = await self._step(request, context, f"room {room_id}", lambda: self._engine.join(request.config))
         except EngineError as error:
             return contract.JoinResponse(failure=_told("joining", room_id, error))
-        return contract.JoinResponse(room=status)
+        return contract.JoinResponse(room=status, user_ids=self._engine.user_ids(room_id))
 
     async def Leave(self, request: contract.LeaveRequest, context: Context) -> contract.LeaveResponse:
         room_id = request.room_id

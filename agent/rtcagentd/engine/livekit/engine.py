@@ -111,6 +111,10 @@ class LiveKitEngine:
     ) -> None:
         await self._joined(room_id).subscriptions.set_subscribed((user_id, kind, name), subscribed)
 
+    def user_ids(self, room_id: str) -> list[str]:
+        room = self._rooms.get(room_id)
+        return room.user_ids() if room is not None else []
+
     def rooms(self) -> list[state.RoomStatus]:
         return [room.status(whole=True) for _, room in sorted(self._rooms.items()) if room.is_joined]
 

@@ -38,6 +38,7 @@ class Publication:
         self.request = request
         self.muted = request.muted
         self.published: rtc.LocalTrackPublication | None = None
+        self.media_state: state.MediaState.ValueType = state.MEDIA_STATE_UNSPECIFIED  # kept by the media watch
         self._sources = sources
         self._media_events = media_events
         self._events = events
@@ -54,6 +55,11 @@ class Publication:
         )
         self.valve = Valve(gate, request.room_id, request.source_id, self._sink, muted=request.muted)
         self._is_fed = False
+
+    @property
+    def frames_pushed(self) -> int:
+        """Frames handed to the encoder so far."""
+        return self._sink.stats().frames_pushed
 
     def is_as(self, request: contract.PublishRequest) -> bool:
         """Whether `request` asks for this very stream, its mute aside."""
@@ -109,6 +115,7 @@ class Publication:
             name=self.request.name or self.request.source_id,
             encoder=self.encoder,
             first_frame_sent=self._first_frame is not None,
+            media_state=self.media_state,
         )
 
     def stats(self) -> capture.PublicationStats:
@@ -154,6 +161,7 @@ class Publications:
         self._events = events
         self._publications: dict[str, Publication] = {}
         self._room_over: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._withdrawing: set[asyncio.Task[None]] = set()  # of what the agent gave up
 
     async def publish(self, request: contract.PublishRequest) -> state.PublicationStatus:
         """Send the source into the room; another encoder, kind or name than before publishes again."""
@@ -216,6 +224,33 @@ class Publications:
                     room_id=publication.request.room_id, source_id=source_id, failure=error.failure()
                 )
                 self._events.emit(contract.EngineEvent(publication_ended=event))
+
+    def published(self) -> set[Publication]:
+        """Those that the room has taken."""
+        return {publication for publication in self._publications.values() if publication.published is not None}
+
+    def give_up(self, publication: Publication) -> None:
+        """End a stream whose frames do not get through: publishing it anew makes a new encoder and a new track."""
+        source_id = publication.request.source_id
+        if self._publications.get(source_id) is not publication or self._room_over.done():
+            return
+        del self._publications[source_id]
+        publication.close()
+        task = asyncio.create_task(self._withdraw_given_up(publication), name=f"withdraw {source_id}")
+        self._withdrawing.add(task)
+        task.add_done_callback(self._withdrawing.discard)
+
+    async def _withdraw_given_up(self, publication: Publication) -> None:
+        source_id = publication.request.source_id
+        await self._withdraw(publication)
+        publication.dispose()
+        if self._room_over.done():
+            return
+        error = EngineError(types.REASON_MEDIA_STALLED, f"frames of {source_id} do not get through; it is sent anew")
+        event = contract.PublicationEnded(
+            room_id=publication.request.room_id, source_id=source_id, failure=error.failure()
+        )
+        self._events.emit(contract.EngineEvent(publication_ended=event))
 
     def on_muted_by_room(self, published: rtc.TrackPublication) -> None:
         """An administrator muted a stream of ours. It stays so until a controller orders otherwise."""

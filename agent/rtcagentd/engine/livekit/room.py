@@ -17,6 +17,7 @@ from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.livekit import errors
+from rtcagentd.engine.livekit.media_watch import MediaWatch
 from rtcagentd.engine.livekit.publications import Publications
 from rtcagentd.engine.livekit.subscriptions import Subscriptions
 from rtcagentd.engine.media_events import MediaEvents
@@ -63,6 +64,8 @@ class JoinedRoom:
         self.subscriptions = Subscriptions(config, self._room, events)
         self._state = state.ROOM_STATE_JOINING
         self._reconnecting_cause: types.Cause | None = None
+        self._media_watch: MediaWatch | None = None  # while joined
+        self._is_signal_lost = False
         self._joined_at = Timestamp()
         self._metadata_changed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -91,10 +94,16 @@ class JoinedRoom:
     def close(self) -> "asyncio.Task[None]":
         """Leave, with everything of the room. The task ends when the connection is closed. Any number of times."""
         if self._closing is None:
+            if self._media_watch is not None:
+                self._media_watch.close()
             self.publications.close_frames()
             self.subscriptions.close()
             self._closing = asyncio.create_task(self._close(), name=f"close {self.config.room_id}")
         return self._closing
+
+    def user_ids(self) -> list[str]:
+        """The others who are in the room."""
+        return sorted(self._room.remote_participants)
 
     def status(self, *, whole: bool) -> state.RoomStatus:
         """As of now; `whole` with users and publications."""
@@ -121,6 +130,7 @@ class JoinedRoom:
         # In one go with the connect, before the SDK can tell the first thing that happens in the room.
         self._state = state.ROOM_STATE_JOINED
         self._joined_at.GetCurrentTime()
+        self._media_watch = MediaWatch(self.config.room_id, self._room, self.publications, self._events, self._on_link)
         for participant in self._room.remote_participants.values():
             self._on_user_joined(participant)
             for publication in participant.track_publications.values():
@@ -231,20 +241,33 @@ class JoinedRoom:
             self.publications.on_muted_by_room(publication)
 
     def _on_reconnecting(self) -> None:
-        self._state = state.ROOM_STATE_RECONNECTING
-        self._reconnecting_cause = types.Cause(
-            reason=types.REASON_NETWORK_LOST, message="the connection to the room was lost and is being restored"
-        )
-        log.warning("the connection to %s was lost", self.config.room_id)
-        event = contract.RoomReconnecting(room_id=self.config.room_id, cause=self._reconnecting_cause)
-        self._events.emit(contract.EngineEvent(room_reconnecting=event))
+        self._is_signal_lost = True
+        self._tell_connection("the connection to the room was lost and is being restored")
 
     def _on_reconnected(self) -> None:
-        self._state = state.ROOM_STATE_JOINED
-        self._reconnecting_cause = None
-        log.info("the connection to %s is restored", self.config.room_id)
-        event = contract.RoomReconnected(room_id=self.config.room_id)
-        self._events.emit(contract.EngineEvent(room_reconnected=event))
+        self._is_signal_lost = False
+        self._tell_connection("")
+
+    def _on_link(self, is_alive: bool) -> None:
+        if self._closing is None:
+            self._tell_connection("" if is_alive else "nothing comes back from the room server any more")
+
+    def _tell_connection(self, why_lost: str) -> None:
+        """It is lost while either the signal connection or the one for media is."""
+        is_link_lost = self._media_watch is not None and not self._media_watch.is_alive
+        is_lost = self._is_signal_lost or is_link_lost
+        if is_lost and self._state == state.ROOM_STATE_JOINED:
+            self._state = state.ROOM_STATE_RECONNECTING
+            self._reconnecting_cause = types.Cause(reason=types.REASON_NETWORK_LOST, message=why_lost)
+            log.warning("%s: %s", self.config.room_id, why_lost)
+            lost = contract.RoomReconnecting(room_id=self.config.room_id, cause=self._reconnecting_cause)
+            self._events.emit(contract.EngineEvent(room_reconnecting=lost))
+        elif not is_lost and self._state == state.ROOM_STATE_RECONNECTING:
+            self._state = state.ROOM_STATE_JOINED
+            self._reconnecting_cause = None
+            log.info("the connection to %s is restored", self.config.room_id)
+            restored = contract.RoomReconnected(room_id=self.config.room_id)
+            self._events.emit(contract.EngineEvent(room_reconnected=restored))
 
     def _on_disconnected(self, reason: int) -> None:
         error = errors.room_ended(reason)
