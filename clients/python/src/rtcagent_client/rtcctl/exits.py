@@ -17,8 +17,8 @@ exit codes:
   0    done; an order: all of it is REACHED
   1    the agent answered with an error
   2    wrong usage
-  3    the order is stored and WAITING
-  4    the order is stored and REFUSED, or SUPERSEDED by a later one
+  3    the order is stored and WAITING; why: something is broken, and worked on
+  4    the order is stored and REFUSED, or SUPERSEDED by a later one; why: something is broken until it is changed
   5    the agent cannot be reached, or does not answer in time
   6    watch: events were lost
   7    diff: the file would change something
