@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -41,6 +42,8 @@ from rtcagentd.metrics.scrape import Scrape
 from rtcagentd.reload import Reloader
 from rtcagentd.store.database import Database
 from rtcagentd.store.faults import StoreError
+from rtcagentd.store.going_back import use_copy, what_to_do
+from rtcagentd.store.migrations import SchemaTooNew
 from rtcagentd.supervise.engine_process import EngineProcess
 from rtcagentd.supervise.launcher import ChildLauncher
 from rtcagentd.supervise.room_server import RoomServer, RoomServerError
@@ -49,6 +52,7 @@ from rtcagentd.supervise.unit_launcher import UnitLauncher
 
 log = logging.getLogger("rtcagentd")
 
+DATABASE = "rtcagent.db"
 DEFAULT_CONFIG = Path("/etc/rtcagent/rtcagent.toml")
 
 
@@ -69,7 +73,7 @@ async def run(config: Config, config_path: Path) -> None:
     async with contextlib.AsyncExitStack() as parts:
         parts.enter_context(_sole_owner(config.state_dir, config.runtime_dir))
         instruments = Instruments()
-        database = await parts.enter_async_context(Database(config.state_dir / "rtcagent.db"))
+        database = await parts.enter_async_context(Database(config.state_dir / DATABASE))
         database.on_commit = instruments.commit
         journal = Journal(database, _retention(config.journal))
         await journal.open()
@@ -97,7 +101,7 @@ async def run(config: Config, config_path: Path) -> None:
         observer = Observer(state, outcomes, instruments)
         scrape = Scrape(
             *(config.name, __version__, state, reconciler, journal, observer, instruments),
-            *(config.state_dir / "rtcagent.db", lambda: agent.watcher_count),
+            *(config.state_dir / DATABASE, lambda: agent.watcher_count),
         )
         await parts.enter_async_context(MetricsEndpoint(config.metrics, scrape.page))
         api = ApiServer(
@@ -186,14 +190,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="rtcagentd", description="Puts this machine's camera into RTC rooms.")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help=f"TOML file, default {DEFAULT_CONFIG}")
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
+    parser.add_argument(
+        "--use-copy",
+        action="store_true",
+        help="after going back to this version from a newer one: take the copy of its own state, and exit",
+    )
     parser.add_argument("--version", action="version", version=f"rtcagentd {__version__}")
     arguments = parser.parse_args()
     os.umask(0o077)
     try:
         config = load(arguments.config)
         logs.set_up(config.log_level)
-        if not arguments.check:
+        if arguments.use_copy:
+            with _sole_owner(config.state_dir, config.runtime_dir):
+                print(use_copy(config.state_dir / DATABASE))
+        elif not arguments.check:
             asyncio.run(run(config, arguments.config))
+    except SchemaTooNew as error:
+        command = shlex.join(["rtcagentd", "--config", str(arguments.config), "--use-copy"])
+        sys.exit(f"rtcagentd: {error}: {what_to_do(config.state_dir / DATABASE, command)}")
     except (ConfigError, StoreError, RoomServerError, AlreadyRunning) as error:
         sys.exit(f"rtcagentd: {error}")
 

@@ -78,7 +78,8 @@ class State:
         await self._database.attach(_load, then=self._take_over)
         self._database.on_status = self._store_changed
         self._database.on_mended = self._store_mended
-        self._store_mended(self._database.mended)
+        if self._database.mended:
+            await self.record(event(ev.ErrorOccurred(cause=cause(ty.REASON_STORE_MENDED, self._database.mended))))
 
     @property
     def store(self) -> StoreStatus:

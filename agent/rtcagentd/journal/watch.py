@@ -57,12 +57,13 @@ class Watchers:
         """
         journal = self._journal
         seq = journal.last_seq if after is None else after
-        if after is not None and log_id and log_id != journal.log_id:
-            seq = journal.last_seq
-            yield _gap(journal.log_id, 0, 0, seq, "the position is of another event log: read the state anew")
-        else:
-            yield agent_pb2.WatchEventsResponse(log_id=journal.log_id, seq=seq).SerializeToString()
+        is_foreign = after is not None and log_id not in ("", journal.log_id)
         log_id = journal.log_id
+        if is_foreign:
+            seq = journal.last_seq
+            yield _gap(log_id, 0, 0, seq, "the position is of another event log: read the state anew")
+        else:
+            yield agent_pb2.WatchEventsResponse(log_id=log_id, seq=seq).SerializeToString()
         self._count += 1
         try:
             while True:

@@ -41,6 +41,8 @@ def fault_of(error: BaseException) -> Fault:
     if isinstance(error, OSError):
         return Fault.UNWRITABLE
     code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, sqlite3.OperationalError) and code is None and "decode" in str(error):
+        return Fault.DAMAGED  # a text that is none
     if not isinstance(error, sqlite3.Error) or code is None:
         return Fault.DEFECT
     if code in _DAMAGED_EXTENDED or code & 0xFF in _DAMAGED:

@@ -17,7 +17,7 @@ COPIES_KEPT = 2
 
 
 class SchemaTooNew(StoreError):
-    """A newer version wrote the database. `copies`: the schemas of which there is a copy that this version reads."""
+    """A newer version wrote the database: going_back.py knows what can be done about it."""
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -25,8 +25,8 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
-    """Take every step from the database's version to the schema's, all in one transaction."""
+def migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> bool:
+    """Take every step from the database's version to the schema's, all in one transaction; returns whether any was."""
     version = version_of(connection)
     if version > schema.version:
         raise SchemaTooNew(
@@ -34,7 +34,7 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
             f"{schema.version}"
         )
     if version == schema.version:
-        return
+        return False
     log.info("bringing %s from schema %d to %d", path, version, schema.version)
     _put_aside(connection, path, version)
     connection.execute("BEGIN IMMEDIATE")
@@ -47,6 +47,7 @@ def migrate(connection: sqlite3.Connection, path: Path, schema: Schema) -> None:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+    return True
 
 
 def copy_path(path: Path, version: int) -> Path:

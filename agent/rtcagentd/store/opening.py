@@ -39,16 +39,16 @@ def open_database(path: Path, copy: DesiredCopy, schema: Schema) -> Opened:
     second, problem = load_second(copy)
     if not path.exists() or path.stat().st_size == 0:
         if second is None and not problem:
-            return Opened(_connect(path, schema))
+            return Opened(_connect(path, schema)[0])
         return replace(path, second, schema, "the file is empty" if path.exists() else "the file is gone")
     salvaged = None
     connection = None
     try:
-        connection = _connect(path, schema)
+        connection, is_migrated = _connect(path, schema)
         _check(connection, _SMALL_TABLES)
         salvaged = contents.read(connection)
         _check(connection, ())
-        wrong = _compare(salvaged, second)
+        wrong = _compare(salvaged, second, is_migrated)
         if not wrong:
             return Opened(connection)
     except sqlite3.Error as error:
@@ -69,7 +69,7 @@ def open_database(path: Path, copy: DesiredCopy, schema: Schema) -> Opened:
 def replace(path: Path, content: Content | None, schema: Schema, why: str) -> Opened:
     """Set a damaged file aside and make a new one with this desired state."""
     aside = set_aside(path, "damaged")
-    connection = _connect(path, schema)
+    connection, _ = _connect(path, schema)
     connection.execute("BEGIN IMMEDIATE")
     if content is not None:
         contents.replace(connection, content)
@@ -121,7 +121,9 @@ def set_aside(path: Path, word: str) -> Path | None:
     return aside
 
 
-def _connect(path: Path, schema: Schema) -> sqlite3.Connection:
+def _connect(path: Path, schema: Schema) -> tuple[sqlite3.Connection, bool]:
+    """The connection, and whether the database was brought to this schema just now."""
+    is_migrated = False
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         path.chmod(0o600)
@@ -137,12 +139,12 @@ def _connect(path: Path, schema: Schema) -> sqlite3.Connection:
         if version_of(connection) == 0:
             _fill_new(connection, schema)
         else:
-            migrate(connection, path, schema)
+            is_migrated = migrate(connection, path, schema)
             _make_shrinkable(connection)
     except BaseException:
         connection.close()
         raise
-    return connection
+    return connection, is_migrated
 
 
 def _fill_new(connection: sqlite3.Connection, schema: Schema) -> None:
@@ -196,13 +198,13 @@ def load_second(copy: DesiredCopy) -> tuple[Content | None, str]:
         return None, str(error)
 
 
-def _compare(content: Content, second: Content | None) -> str:
+def _compare(content: Content, second: Content | None, is_migrated: bool) -> str:
     """What is wrong with the database, judged by its second copy, which is never the newer one."""
     if second is None or second.revision < content.revision:
         return ""
     if second.revision > content.revision:
         return f"the database has lost the orders after revision {content.revision}"
-    if second.rows != content.rows:
+    if second.rows != content.rows and not is_migrated:
         raise Damaged(f"the desired state of revision {content.revision} does not match its second copy")
     return ""
 

@@ -59,7 +59,7 @@ class Writer:
                 content = self._copy.load()
             except (CopyDamaged, OSError):
                 content = None
-            if content is None:
+            if content is None or fault_of(error) is not Fault.UNWRITABLE:
                 raise StoreError(f"cannot open the database {self._path}: {error}") from error
             log.error("cannot open the database %s: %s; going on with its second copy", self._path, error)
             self._reader = opening.stand_in(content, self._schema)
