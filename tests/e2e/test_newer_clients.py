@@ -22,7 +22,7 @@ DEFECTS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UN
 SERVICES = [
     service
     for module in (ag, rm, cap, dv)
-    for service in module.DESCRIPTOR.services_by_name.values()  # type: ignore[attr-defined]
+    for service in module.DESCRIPTOR.services_by_name.values()
 ]
 
 
@@ -34,7 +34,7 @@ async def agent(make_daemon: MakeDaemon) -> Daemon:
 async def call(agent: Daemon, service: str, method: Any, request: Any) -> grpc.StatusCode:
     """Make a call as any client in any language would; returns its status."""
     answer = message_factory.GetMessageClass(method.output_type)
-    invoke = agent.control.channel.unary_unary(
+    invoke: Any = agent.control.channel.unary_unary(
         f"/rtcagent.v1.{service}/{method.name}",
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=answer.FromString,
