@@ -1,7 +1,7 @@
 """A network between agent and room server that can be cut in its middle: two namespaces, the second one a router.
 
-Agent's namespace -- router's namespace -- here, where room server and listener run. The router drops packets without a word, so that
-nobody is told of an outage by their own interface, by an ICMP message or by a closed connection.
+Agent's namespace -- router's namespace -- here, where room server and listener run. The router drops packets without a
+word, so that nobody is told of an outage by their own interface, by an ICMP message or by a closed connection.
 """
 
 import contextlib
@@ -39,7 +39,20 @@ class CutNetwork:
                 undo.callback(ip, "netns", "del", name)
                 ip("-n", name, "link", "set", "lo", "up")
             ip("link", "add", "far", "netns", self._router, "type", "veth", "peer", "name", self._here)
-            ip("link", "add", "near", "netns", self._router, "type", "veth", "peer", "name", "up0", "netns", self.namespace)
+            ip(
+                "link",
+                "add",
+                "near",
+                "netns",
+                self._router,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "up0",
+                "netns",
+                self.namespace,
+            )
             router_far, router_near = f"{self._far}.{self._first + 2}", f"{self._near}.{self._first + 2}"
             ip("addr", "add", f"{self.server_host}/30", "dev", self._here)
             ip("link", "set", self._here, "up")

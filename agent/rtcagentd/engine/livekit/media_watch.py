@@ -77,6 +77,9 @@ class MediaWatch:
     def _tell_link(self, is_alive: bool) -> None:
         if is_alive != self._is_alive:
             self._is_alive = is_alive
+            for publication, watched in self._streams.items():
+                if not is_alive and watched.told == state.MEDIA_STATE_LIVE:
+                    self._tell_stream(publication, watched, state.MEDIA_STATE_STALLED)
             self._on_link(is_alive)
 
     async def _look_at_streams(self) -> None:
@@ -88,8 +91,10 @@ class MediaWatch:
             if publication not in self._publications.published():
                 continue  # it ended while another one was looked at
             watched = self._streams.setdefault(publication, _WatchedStream(now))
-            # While the whole connection is silent the streams are not what is to be repaired.
-            if not self._is_alive or publication.muted:
+            if not self._is_alive:  # the streams are not what is to be repaired
+                watched.judge = StreamJudge(now)
+                continue
+            if publication.muted:
                 watched.judge = StreamJudge(now)
                 self._tell_stream(publication, watched, state.MEDIA_STATE_UNSPECIFIED)
                 continue
