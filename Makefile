@@ -11,7 +11,7 @@ BIN := .venv/bin
 # Settings of `make run`, seen by rtcagentd.demo.
 export LAN CAMERA HOST PORT SERVER_PORT SERVER_TCP_PORT SERVER_UDP_PORT RTCAGENT_RUN_DIR SKIP_PACKAGES
 
-.PHONY: help run build test check bench clean setup-test
+.PHONY: help run build test soak check bench clean setup-test
 
 help:
 	@echo 'make run                 set up what is missing, start the agent with a room server of its own, show the camera'
@@ -21,6 +21,7 @@ help:
 	@echo '                         PORT=7440 SERVER_PORT=7880 SERVER_TCP_PORT=7881 SERVER_UDP_PORT=7882: other ports'
 	@echo 'make build               set up what is missing, start nothing'
 	@echo 'make test                lint, types and every test (installs what they need)'
+	@echo 'make soak                the tests that take minutes to hours'
 	@echo 'make check               lint and types alone'
 	@echo 'make bench               the measurements of tests/bench'
 	@echo 'make clean               remove what was built, and .venv; .run (the demo'"'"'s state) stays'
@@ -39,6 +40,9 @@ test: check
 	@mkdir -p build/test
 	$(BIN)/python -m pytest --junitxml=build/test/results.xml
 	$(BIN)/python tests/check_skips.py build/test/results.xml tests/skips.txt
+
+soak: setup-test
+	$(BIN)/python -m pytest -m soak
 
 check: setup-test
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """The daemon's end of the engine contract: one attached engine process, its steps, its gate and its events."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, TypeVar
@@ -138,3 +139,9 @@ def _translated() -> Any:
         if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
             raise StepTimeout from error
         raise EngineGone(error.details() or error.code().name) from error
+    except asyncio.CancelledError:
+        # gRPC says the same of a call whose channel was closed: then it is not the caller who is cancelled
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise EngineGone("the connection to the engine was closed") from None

@@ -1,0 +1,260 @@
+"""Muted stays muted: after any sequence of orders and faults, no more is sent than the orders allow, at no moment.
+
+Listeners in two rooms write down when frames of which stream arrive. From the answer to an order that takes a stream
+away, and MARGIN_S for frames under way, until the next order that allows it, none may. RTCAGENT_TEST_SEED repeats a
+run's orders and faults.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from rtcagent.v1 import capture_pb2 as cap
+from rtcagent.v1 import rooms_pb2 as rm
+from rtcagent.v1 import types_pb2 as ty
+
+from tests.parts.controller import bars
+from tests.parts.daemon import NAME, Daemon
+from tests.parts.listener import Listener
+from tests.parts.room_server import RoomServer
+from tests.parts.waiting import until
+
+ROOMS = ("lobby", "stage")
+SOURCES = ("camera", "second")
+RUN_S = 25.0
+MARGIN_S = 1.0
+FAULT_EVERY = 3  # steps, on average
+CALL_S = 8.0
+BACK_MS = 30_000
+
+Stream = tuple[str, str]  # room_id, source_id
+
+
+@dataclass
+class Allowed:
+    """What the orders allow to be sent."""
+
+    rooms: set[str] = field(default_factory=set)
+    captures: set[str] = field(default_factory=set)
+    published: dict[Stream, bool] = field(default_factory=dict)  # else as auto_publish says: all that is captured
+    muted: set[Stream] = field(default_factory=set)
+
+    def streams(self) -> set[Stream]:
+        return {
+            (room, source)
+            for room in self.rooms
+            for source in self.captures
+            if self.published.get((room, source), True) and (room, source) not in self.muted
+        }
+
+    def left(self, room: str) -> None:
+        """With the room go the orders about its streams."""
+        self.rooms.discard(room)
+        self.published = {stream: value for stream, value in self.published.items() if stream[0] != room}
+        self.muted = {stream for stream in self.muted if stream[0] != room}
+
+
+class Judge:
+    """Knows when each stream was forbidden, and when its frames arrived."""
+
+    def __init__(self) -> None:
+        self._forbidden_since: dict[Stream, float] = {(room, source): 0.0 for room in ROOMS for source in SOURCES}
+        self._forbidden: dict[Stream, list[tuple[float, float]]] = {stream: [] for stream in self._forbidden_since}
+        self.listeners: list[tuple[str, Listener]] = []
+
+    def allow(self, streams: set[Stream]) -> None:
+        """From now on these may be sent, beside what could be before."""
+        now = time.monotonic()
+        for stream in streams & self._forbidden_since.keys():
+            self._forbidden[stream].append((self._forbidden_since.pop(stream), now))
+
+    def forbid_all_but(self, streams: set[Stream]) -> None:
+        """The order that took the rest away is acknowledged."""
+        since = time.monotonic() + MARGIN_S
+        for stream in self._forbidden.keys() - streams:
+            self._forbidden_since.setdefault(stream, since)
+
+    def violations(self) -> Iterator[str]:
+        for room, listener in self.listeners:
+            for source in SOURCES:
+                stream = (room, source)
+                times = [*self._forbidden[stream]]
+                if stream in self._forbidden_since:
+                    times.append((self._forbidden_since[stream], time.monotonic()))
+                arrivals = listener.video(NAME, source).arrivals
+                for begin, end in times:
+                    late = [at for at in arrivals if begin < at < end]
+                    if late:
+                        yield f"{len(late)} frames of {stream}, up to {late[-1] - begin:.2f} s after they had to end"
+
+
+class Life:
+    """One agent, its orders and its faults."""
+
+    def __init__(self, server: RoomServer, daemon: Daemon, chance: random.Random) -> None:
+        self.server = server
+        self.daemon = daemon
+        self.judge = Judge()
+        self.allowed = Allowed()
+        self.told: list[str] = []
+        self._chance = chance
+        self._listening: dict[str, Listener] = {}
+        self._count = 0
+
+    # -- listeners
+
+    async def listen(self) -> None:
+        """Be in the rooms, anew where a server was restarted."""
+        await self.close()
+        for room in ROOMS:
+            listener = self._listening[room] = Listener()
+            await listener.join(self.server.url, self.server.token(room, "listener"))
+            self.judge.listeners.append((room, listener))
+
+    async def close(self) -> None:
+        for listener in self._listening.values():
+            await listener.close()
+        self._listening.clear()
+
+    async def all_arrive(self) -> None:
+        """What is allowed is sent: else there would be nothing to judge."""
+        for room, source in sorted(self.allowed.streams()):
+            await self._listening[room].frames(NAME, source, count=2, timeout_ms=BACK_MS)
+
+    # -- orders
+
+    async def order(self) -> None:
+        room, source = self._chance.choice(ROOMS), self._chance.choice(SOURCES)
+        stream = (room, source)
+        order: Callable[[ty.OrderOptions], Awaitable[Any]]
+        is_in, is_captured = room in self.allowed.rooms, source in self.allowed.captures
+        control = self.daemon.control
+        kinds = ["capture", "publish", "publish", "mute", "mute", "mute"] if is_in else ["capture", "join"]
+        match self._chance.choice([*kinds, *(["leave"] if self._chance.random() < 0.3 and is_in else [])]):
+            case "capture" if is_captured:
+
+                def change(allowed: Allowed) -> None:
+                    allowed.captures.discard(source)
+
+                stop = cap.StopVideoCaptureRequest(source_id=source)
+                order = _call(control.capture.StopVideoCapture, stop)
+            case "capture":
+
+                def change(allowed: Allowed) -> None:
+                    allowed.captures.add(source)
+
+                start = cap.StartVideoCaptureRequest(source_id=source, config=bars(320, 240, 15))
+                order = _call(control.capture.StartVideoCapture, start)
+            case "join":
+
+                def change(allowed: Allowed) -> None:
+                    allowed.rooms.add(room)
+
+                order = _call(control.rooms.JoinRoom, rm.JoinRoomRequest(config=ty.RoomConfig(room_id=room)))
+            case "leave":
+
+                def change(allowed: Allowed) -> None:
+                    allowed.left(room)
+
+                order = _call(control.rooms.LeaveRoom, rm.LeaveRoomRequest(room_id=room))
+            case "publish":
+                published = not self.allowed.published.get(stream, True)
+
+                def change(allowed: Allowed) -> None:
+                    allowed.published[stream] = published
+
+                if published:
+                    order = _call(control.rooms.PublishStream, rm.PublishStreamRequest(room_id=room, source_id=source))
+                else:
+                    request = rm.UnpublishStreamRequest(room_id=room, source_id=source)
+                    order = _call(control.rooms.UnpublishStream, request)
+            case _:
+                muted = stream not in self.allowed.muted
+
+                def change(allowed: Allowed) -> None:
+                    (allowed.muted.add if muted else allowed.muted.discard)(stream)
+
+                mute = rm.MuteStreamRequest(room_id=room, source_id=source, muted=muted)
+                order = _call(control.rooms.MuteStream, mute)
+        await self._give(order, change)
+
+    async def _give(
+        self, order: Callable[[ty.OrderOptions], Awaitable[Any]], change: Callable[[Allowed], None]
+    ) -> None:
+        """Until it is acknowledged, perhaps by the next daemon."""
+        self._count += 1
+        options = ty.OrderOptions(request_id=str(self._count), wait_ms=self._chance.choice((0, 0, 1000)))
+        change(self.allowed)
+        self.judge.allow(self.allowed.streams())
+
+        async def acknowledged() -> bool:
+            try:
+                await order(options)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    raise
+                return False
+            return True
+
+        await until(acknowledged, timeout_ms=BACK_MS, what="the order is acknowledged")
+        self.judge.forbid_all_but(self.allowed.streams())
+
+    # -- faults
+
+    async def fault(self) -> None:
+        match self._chance.choice(("engine", "engine", "daemon", "daemon", "server")):
+            case "engine":
+                self.told.append("engine")
+                if self.daemon.pids()[1:]:
+                    os.kill(self.daemon.pids()[1], 9)
+            case "daemon":
+                self.told.append("daemon")
+                await self.daemon.kill()
+                await self.daemon.start(wait=False)
+            case "server":
+                self.told.append("server")
+                await self.server.restart()
+                await self.listen()
+
+
+def _call(method: Any, request: Any) -> Callable[[ty.OrderOptions], Awaitable[Any]]:
+    def call(options: ty.OrderOptions) -> Awaitable[Any]:
+        request.order.CopyFrom(options)
+        return method(request, timeout=CALL_S)  # type: ignore[no-any-return]
+
+    return call
+
+
+@pytest.mark.timeout(180)
+async def test_no_more_is_sent_than_the_orders_allow(room_server: RoomServer, daemon: Daemon) -> None:
+    seed = int(os.environ.get("RTCAGENT_TEST_SEED", random.randrange(1 << 30)))
+    print(f"RTCAGENT_TEST_SEED={seed}")
+    chance = random.Random(seed)
+    life = Life(room_server, daemon, chance)
+    try:
+        await life.listen()
+        begin = time.monotonic()
+        steps = 0
+        while time.monotonic() - begin < RUN_S:
+            steps += 1
+            if chance.randrange(FAULT_EVERY):
+                await life.order()
+            else:
+                await asyncio.gather(life.fault(), life.order())
+            # what is sent wrongly is sent at some moment of the recovery, and any may be the one
+            await asyncio.sleep(chance.uniform(0, 0.5))
+            assert not (wrong := list(life.judge.violations())), f"{wrong}; seed {seed}, faults {life.told}"
+        await life.all_arrive()
+        print(f"{steps} steps, faults {life.told}, sent at the end: {sorted(life.allowed.streams())}")
+        assert not (wrong := list(life.judge.violations())), f"{wrong}; seed {seed}, faults {life.told}"
+        frames = sum(len(each.video(NAME, source).arrivals) for _, each in life.judge.listeners for source in SOURCES)
+        assert frames > 0, "nothing was ever sent"
+    finally:
+        await life.close()
