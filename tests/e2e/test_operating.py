@@ -1,8 +1,12 @@
 """What whoever operates an agent sees of it from outside: metrics and health, while all is well and while it is not."""
 
 import asyncio
+import json
+import sys
+import tarfile
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -156,3 +160,107 @@ async def test_health_of_media_sees_that_no_frames_come_any_more(
     assert room is not None
     assert [each.state for each in room.publications] == [st.PUBLICATION_STATE_PUBLISHED]
     assert await health(daemon, "engine") == _Serving.SERVING
+
+
+async def rtcctl(daemon: Daemon, *arguments: str) -> tuple[int, str]:
+    """Run it as people do. Returns its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("rtcctl")), "--address", daemon.address, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+async def why(daemon: Daemon, what: str) -> tuple[int, dict[str, Any]]:
+    code, output = await rtcctl(daemon, "why", what, "--json")
+    (chain,) = json.loads(output)["chains"]
+    return code, chain
+
+
+async def test_why_names_the_first_broken_link_and_since_when(daemon: Daemon, room_server: RoomServer) -> None:
+    control = daemon.control
+    await control.start_capture(bars())
+    await control.join("demo")
+    await is_healthy(daemon, "media", True)
+    code, chain = await why(daemon, "demo/camera")
+    assert (code, chain["broken"]) == (0, None), chain
+    assert [link["state"] for link in chain["links"]] == ["ok"] * 8, "a test picture needs no device"
+
+    before = (await control.state()).position.seq
+    await room_server.kill()
+    await is_healthy(daemon, "media", False, timeout_ms=30_000)
+    code, chain = await why(daemon, "demo")
+    assert (code, chain["broken"]) == (3, "server"), chain
+    assert int(chain["event"]["seq"]) > before
+    assert chain["event"]["room_state_changed"]["room"]["room_id"] == "demo"
+    assert "room server" in chain["next"] or "network" in chain["next"]
+    _, text = await rtcctl(daemon, "why", "demo")
+    assert "broken at server" in text
+
+    await control.leave("demo")
+    code, chain = await why(daemon, "demo")
+    assert (code, chain["broken"]) == (3, "order")
+    assert chain["event"]["desired_state_changed"]["method"] == "LeaveRoom"
+    assert (await why(daemon, "camera"))[0] == 0
+
+
+async def test_doctor_with_and_without_a_daemon(daemon: Daemon, room_server: RoomServer) -> None:
+    async def findings() -> dict[str, dict[str, str]]:
+        _, output = await rtcctl(daemon, "doctor", "--config", str(daemon.config_path), "--json")
+        return {each["about"]: each for each in json.loads(output)["findings"]}
+
+    found = await findings()
+    assert found["daemon"]["level"] == "ok"
+    assert found["engine"]["level"] == "ok"
+    assert found["room server"]["text"].endswith(f"takes our key {room_server.key}")
+    assert found["GStreamer"]["level"] == "ok"
+    assert found["clock"]["level"] == "ok", "it agrees with the room server's"
+    secret = daemon.folder / "api-secret"
+    secret.write_text("another" * 6)
+    assert (await findings())["room server"]["level"] == "problem"
+    await daemon.stop()
+    found = await findings()
+    assert found["daemon"]["level"] in ("note", "problem")
+    assert found["configuration"]["level"] == "ok"
+    code, text = await rtcctl(daemon, "doctor", "--config", str(daemon.config_path))
+    assert code == 1, text
+    assert "PROBLEM  room server: " in text
+
+
+async def test_a_bundle_has_everything_but_secrets(daemon: Daemon, room_server: RoomServer, tmp_path: Path) -> None:
+    control = daemon.control
+    token = room_server.token("demo", "guest")
+    password, api_key = "Hunter2Hunter2", "k3yk3yk3yk3y"
+    await control.start_capture(bars())
+    rtsp = ty.VideoInput.Rtsp(url=f"rtsp://admin:{password}@127.0.0.1:{free_tcp_port()}/x?token={api_key}")
+    order = ty.OrderOptions(wait_ms=5000)
+    await control.start_capture(ty.CaptureConfig(input=ty.VideoInput(rtsp=rtsp)), source_id="door", order=order)
+    await control.join("demo", token=token)
+    log = tmp_path / "site.log"
+    log.write_text(f"{daemon.log()}\nroom secret: secret={room_server.secret}\nwss://x/rtc?access_token={token}\n")
+
+    out = tmp_path / "fault.tar.gz"
+    code, text = await rtcctl(daemon, "bundle", str(out), "--log", str(log), "--config", str(daemon.config_path))
+    assert code == 0, text
+    with tarfile.open(out) as tar:
+        files = {
+            member.name.removeprefix("fault/"): content.read().decode()
+            for member in tar.getmembers()
+            if (content := tar.extractfile(member)) is not None
+        }
+    wanted = {"agent.json", "state.json", "desired.json", "stats.json", "events.jsonl", "events.txt", "why.txt"}
+    assert wanted | {"doctor.txt", "versions.json", "log-site.log.txt", "missing.txt", "README.txt"} <= set(files)
+    for secret in (password, api_key, token, token.rpartition(".")[2], room_server.secret):
+        leaking = [name for name, content in files.items() if secret in content]
+        assert not leaking, f"{secret} is in {leaking}"
+    assert json.loads(files["state.json"])["reported"]["rooms"][0]["room_id"] == "demo"
+    events = [json.loads(line) for line in files["events.jsonl"].splitlines()]
+    assert [int(event["seq"]) for event in events] == list(range(1, len(events) + 1))
+    assert "stream demo/camera: nothing is broken" in files["why.txt"]
+
+    await daemon.stop()
+    code, text = await rtcctl(daemon, "bundle", str(out), "--config", str(daemon.config_path))
+    assert code == 0, "also when the agent is gone, which is when it is wanted most"
+    assert "packed without the agent" in text

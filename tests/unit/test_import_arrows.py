@@ -18,6 +18,7 @@ ALLOWED = {
     "access": {"config", "control"},
     "api": {"access", "config", "control", "journal", "store"},
     "metrics": {"config", "control", "journal", "supervise"},
+    "doctor": {"config", "supervise"},
     "engine": set[str](),
 }
 

@@ -8,15 +8,11 @@ from collections.abc import Sequence
 
 import grpc
 
-from rtcagent_client import address as addresses
-from rtcagent_client.blocking import Client
 from rtcagent_client.errors import RtcAgentError, UntrustedServer
-from rtcagent_client.rtcctl import exits
-from rtcagent_client.rtcctl.arguments import UsageError, read_secret
+from rtcagent_client.rtcctl import connection, exits
+from rtcagent_client.rtcctl.arguments import UsageError
 from rtcagent_client.rtcctl.parser import parse
 from rtcagent_client.rtcctl.screen import Screen
-
-_PROBE_S = 3.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,23 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace, screen: Screen) -> int:
     if getattr(args, "is_offline", False):
         return int(args.run(args, screen))
-    address = addresses.parse(args.address) if args.address else addresses.default()
-    token = read_secret(args.token_file) if args.token_file else None
-    # Asked before gRPC tries, because the kernel says more plainly why nobody can be reached, and at once.
-    if trouble := addresses.probe(address, min(_PROBE_S, args.timeout or _PROBE_S)):
-        hint = "is this user in the socket's group?" if "permission" in trouble else "is it running?"
-        text = f"cannot reach rtcagentd at {address}: {trouble}; {hint} (--address or {addresses.ADDRESS_VARIABLE})"
-        screen.error(text, code=grpc.StatusCode.UNAVAILABLE.name)
+    if why := connection.trouble(args):
+        screen.error(why, code=grpc.StatusCode.UNAVAILABLE.name)
         return exits.UNREACHABLE
-    with Client.connect(
-        str(address),
-        token,
-        args.ca_file,
-        args.cert_file,
-        args.key_file,
-        args.server_fingerprint,
-        timeout_s=args.timeout,
-    ) as client:
+    with connection.connect(args) as client:
         return int(args.run(client, args, screen))
 
 

@@ -15,6 +15,7 @@ from rtcagent_client.words import enum_words
 
 Subparsers = Any  # argparse names no public type for it
 Run = Callable[[Client, argparse.Namespace, Screen], int]
+OfflineRun = Callable[[argparse.Namespace, Screen], int]
 
 KINDS = enum_words(StreamKind)
 
@@ -35,6 +36,15 @@ def command(subparsers: Subparsers, name: str, run: Run, summary: str, **options
         name, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False, **options
     )
     parser.set_defaults(run=run)
+    return parser
+
+
+def offline_command(subparsers: Subparsers, name: str, run: OfflineRun, summary: str) -> argparse.ArgumentParser:
+    """Add a command that `run` carries out, whether there is an agent or not."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False
+    )
+    parser.set_defaults(run=run, is_offline=True)
     return parser
 
 
