@@ -13,7 +13,15 @@ from pathlib import Path
 from tests.bench.report import Measurement, save
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ["join_to_first_frame", "publish_cost", "api_latency", "event_fanout", "interpreter_stall"]
+NAMES = [
+    "join_to_first_frame",
+    "publish_cost",
+    "api_latency",
+    "event_fanout",
+    "interpreter_stall",
+    "outages",
+    "stampede",
+]
 
 
 async def run(names: list[str]) -> bool:

@@ -43,7 +43,10 @@ def _capture(event: Any) -> str:
 def _publication(event: Any) -> str:
     one = event.publication
     state = phrases.joined(
-        enum_word(PublicationState, one.state), phrases.encoder(one.encoder), "muted" if one.muted else ""
+        enum_word(PublicationState, one.state),
+        phrases.encoder(one.encoder),
+        "muted" if one.muted else "",
+        phrases.media(one.media_state),
     )
     return f"stream {one.room_id}/{one.source_id}: {state}{_why(one)}"
 

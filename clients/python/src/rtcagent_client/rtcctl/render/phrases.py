@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from rtcagent.v1.state_pb2 import OrderInfo, RoomStatus
+from rtcagent.v1.state_pb2 import MediaState, OrderInfo, RoomStatus
 from rtcagent.v1.types_pb2 import (
     CaptureConfig,
     Keep,
@@ -87,6 +87,19 @@ def encoder(config: VideoEncoderConfig) -> str:
     codec = enum_word(VideoCodec, config.codec) if config.codec else ""
     rate = f"{config.max_fps:.4g} fps" if config.max_fps else ""
     return joined(codec, bitrate(config.max_bitrate_bps), rate, "simulcast" if config.simulcast else "")
+
+
+_MEDIA = {
+    MediaState.MEDIA_STATE_LIVE: "live",
+    MediaState.MEDIA_STATE_PAUSED: "paused, as nobody takes it",
+    MediaState.MEDIA_STATE_NO_FRAMES: "the source delivers no frames",
+    MediaState.MEDIA_STATE_STALLED: "its frames do not get through",
+}
+
+
+def media(state: int) -> str:
+    """How far the frames of an own stream get; empty where that is not known."""
+    return _MEDIA.get(state, low(MediaState, state))  # type: ignore[call-overload, no-any-return]
 
 
 def keep(how: Keep) -> str:

@@ -169,6 +169,7 @@ def _publications(state: GetStateResponse, room: RoomStatus) -> Iterator[_Row]:
                 enum_word(PublicationState, publication.state),
                 phrases.encoder(publication.encoder),
                 "muted" if publication.muted else "",
+                phrases.media(publication.media_state),
             )
             if publication.state == PublicationState.PUBLICATION_STATE_PUBLISHED and not publication.first_frame_sent:
                 is_so += ", no frame sent yet"
