@@ -98,6 +98,13 @@ async def test_metrics_tell_the_state_and_the_recovery_of_a_killed_engine(
     assert (before.value("rtcagent_engine_threads") or 0) > 1
     assert (before.value("rtcagent_store_commit_seconds_count") or 0) > 2
     assert (before.value("rtcagent_store_size_bytes") or 0) > 0
+    assert before.value("rtcagent_store_writable") == 1
+    known = "rtcagent_publication_media_state"
+    await scraped(
+        port,
+        lambda m: any(m.value(known, **names, state=state) for state in ("live", "paused")),
+        what="it is known how far the frames get",
+    )
     last_seq = (await control.state()).position.seq
     assert last_seq >= (before.value("rtcagent_journal_last_seq") or 0) > 0
     assert (before.value("rtcagent_journal_events_total") or 0) > 5

@@ -20,6 +20,8 @@ from rtcagentd.control.wanted import WantedStream, wanted_streams
 LOOK_EVERY_S = 2.0  # in which frames of every stream that is sent have to advance
 ANSWER_S = 1.0
 
+_FLOWS = (st.MEDIA_STATE_LIVE, st.MEDIA_STATE_PAUSED)  # paused: nobody wants them, which is no fault
+
 Frames = dict[tuple[str, str], int]
 SetHealth = Callable[[str, bool], Awaitable[None]]
 
@@ -74,6 +76,8 @@ class HealthReporter:
             return False
         if stream.muted:
             return status.muted
+        if status.media_state != st.MEDIA_STATE_UNSPECIFIED:
+            return status.media_state in _FLOWS
         return status.first_frame_sent and (stream.room_id, stream.source_id) not in self._stalled
 
     async def _look(self) -> None:

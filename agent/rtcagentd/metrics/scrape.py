@@ -140,6 +140,7 @@ class Scrape:
             for one in room.publications:
                 names = (room.room_id, one.source_id)
                 families.add_states("rtcagent_publication_state", st.PublicationState, one.state, *names)
+                families.add_states("rtcagent_publication_media_state", st.MediaState, one.media_state, *names)
                 families.add("rtcagent_publication_muted", float(one.muted), *names)
         present = sum(device.present for device in reported.devices)
         families.add("rtcagent_devices", present, "true")
@@ -171,6 +172,7 @@ class Scrape:
         families.add("rtcagent_journal_last_seq", last_seq)
         families.add("rtcagent_journal_events_total", max(0, last_seq - self._first_seq))
         families.add("rtcagent_journal_retained_events", last_seq + 1 - readings.oldest_seq if last_seq else 0)
+        families.add("rtcagent_store_writable", float(self._state.store.is_writable))
         families.add("rtcagent_store_size_bytes", readings.store_bytes)
 
 

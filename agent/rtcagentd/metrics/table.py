@@ -26,6 +26,12 @@ METRICS = [
         ("room", "source", "state"),
         "The state of each own stream: 1 for that which is so.",
     ),
+    Metric(
+        "rtcagent_publication_media_state",
+        "gauge",
+        ("room", "source", "state"),
+        "How far the frames of each own stream get: 1 for that which is so. None is 1 while it is not known, or muted.",
+    ),
     Metric("rtcagent_publication_muted", "gauge", ("room", "source"), "Whether an own stream is muted."),
     Metric("rtcagent_room_users", "gauge", ("room",), "Other users in the room."),
     Metric("rtcagent_devices", "gauge", ("present",), "Known devices, plugged in and not."),
@@ -54,9 +60,7 @@ METRICS = [
     # the engine process
     Metric("rtcagent_engine_generation", "gauge", (), "The generation of the engine process; rises with each process."),
     Metric("rtcagent_engine_restarts_total", "counter", (), "Engine processes started after the first one."),
-    Metric(
-        "rtcagent_engine_resident_memory_bytes", "gauge", (), "The engine process's memory. Absent without answer."
-    ),
+    Metric("rtcagent_engine_resident_memory_bytes", "gauge", (), "The engine process's memory. Absent without answer."),
     Metric("rtcagent_engine_threads", "gauge", (), "Threads of the engine process. Absent without answer."),
     Metric("rtcagent_engine_answers", "gauge", (), "Whether the engine answered this scrape within its deadline."),
     # media, as the engine counts them since the source or stream was opened
@@ -104,6 +108,7 @@ METRICS = [
     Metric("rtcagent_journal_events_total", "counter", (), "Events written down since the daemon started."),
     Metric("rtcagent_journal_retained_events", "gauge", (), "Events that can be replayed."),
     Metric("rtcagent_store_size_bytes", "gauge", (), "Disk space of the database: desired state and event log."),
+    Metric("rtcagent_store_writable", "gauge", (), "Whether orders can be stored: 0 on a full or broken disk."),
     Metric(
         "rtcagent_store_commit_seconds", "histogram", (), "Time that a commit took, up to and with its sync to disk."
     ),
