@@ -18,6 +18,7 @@ NAMES = [
     "publish_cost",
     "api_latency",
     "event_fanout",
+    "written_per_day",
     "interpreter_stall",
     "outages",
     "stampede",

@@ -1,4 +1,5 @@
 """200 events a second to 1, 50 and 200 watchers: is any lost, how late are they, and what does the daemon spend on it?
+Beside the 200, five further watchers take their first message and then read nothing more.
 
 The events are those of real orders, each stored and synced. The delay is from the sending of the order to the event's
 arrival at a watcher, so it holds the order's own way and its sync to disk too.
@@ -25,7 +26,8 @@ WATCHERS = (1, 50, 200)
 EVENTS_PER_S = 200
 SECONDS = 10
 PER_PROCESS = 50
-AIM_P99_MS, AIM_CORES = 50, 0.6
+STALLED = 5  # beside the most watchers
+AIM_P99_MS, AIM_CORES, AIM_GROWTH_MB = 50, 0.6, 16
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,6 +40,7 @@ class Run:
     p99_ms: float
     cores: float
     rate: float
+    growth_mb: float  # of the daemon's memory, while the events came
 
 
 async def measure(folder: Path) -> Measurement:
@@ -58,6 +61,12 @@ async def measure(folder: Path) -> Measurement:
                 f"p99 at most {AIM_P99_MS} ms, {AIM_CORES} core" if aimed else "",
                 run.p99_ms <= AIM_P99_MS and run.cores <= AIM_CORES if aimed else None,
             )
+            result.add(
+                f"{count} watchers{f' and {STALLED} stalled ones' if aimed else ''}: growth of the daemon's memory",
+                f"{run.growth_mb:.1f} MB",
+                f"at most {AIM_GROWTH_MB} MB" if aimed else "",
+                run.growth_mb <= AIM_GROWTH_MB if aimed else None,
+            )
     finally:
         await daemon.close()
     return result
@@ -68,13 +77,16 @@ async def _run(daemon: Daemon, count: int, folder: Path) -> Run:
     async with contextlib.AsyncExitStack() as watching:
         for number, file in enumerate(files):
             size = min(PER_PROCESS, count - number * PER_PROCESS)
-            await watching.enter_async_context(_watchers(daemon.socket, size, file))
+            stalled = STALLED if count == max(WATCHERS) and not number else 0
+            await watching.enter_async_context(_watchers(daemon.socket, size, stalled, file))
+        memory = processes.pss_bytes([daemon.pid])
         cpu, begin = processes.cpu_s([daemon.pid]), time.monotonic()
         sent = await _orders(daemon.control)
         taken = time.monotonic() - begin
         cores = (processes.cpu_s([daemon.pid]) - cpu) / taken
+        growth_mb = (processes.pss_bytes([daemon.pid]) - memory) / 1e6
     if not count:
-        return Run(0, 0.0, 0.0, cores, len(sent) / taken)
+        return Run(0, 0.0, 0.0, cores, len(sent) / taken, growth_mb)
     delays: list[float] = []
     lost = 0
     for file in files:
@@ -86,7 +98,7 @@ async def _run(daemon: Daemon, count: int, folder: Path) -> Run:
             arrived = dict(zip(mine[:, 2].astype(int).tolist(), mine[:, 3].tolist(), strict=True))
             lost += sum(1 for revision in sent if revision not in arrived)
             delays += [(arrived[revision] - at) * 1000 for revision, at in sent.items() if revision in arrived]
-    return Run(lost, percentile(delays, 0.5), percentile(delays, 0.99), cores, len(sent) / taken)
+    return Run(lost, percentile(delays, 0.5), percentile(delays, 0.99), cores, len(sent) / taken, growth_mb)
 
 
 async def _orders(control: Controller) -> dict[int, float]:
@@ -110,11 +122,11 @@ async def _orders(control: Controller) -> dict[int, float]:
 
 
 @contextlib.asynccontextmanager
-async def _watchers(socket: Path, count: int, file: Path) -> AsyncIterator[None]:
+async def _watchers(socket: Path, count: int, stalled: int, file: Path) -> AsyncIterator[None]:
     """A process of watchers that are under way; at the end it has written down what they saw."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.bench.light_watcher", str(socket), str(count), str(file)),
+        *("-m", "tests.bench.light_watcher", str(socket), str(count), str(stalled), str(file)),
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -4,8 +4,9 @@
 them, and the measurement would show its own load. So HTTP/2 is spoken here directly, in the few frames that a server
 stream needs. What gRPC says of the messages is unchanged: a length, then a WatchEventsResponse.
 
-A program: `python -m tests.bench.light_watcher SOCKET COUNT FILE`. Says `ready` when all watch; at the end of stdin it
-writes what each watcher saw to FILE, as rows of watcher, seq, revision of the order, arrival on the monotonic clock.
+A program: `python -m tests.bench.light_watcher SOCKET COUNT STALLED FILE`. Says `ready` when all watch; at the end of
+stdin it writes what each of COUNT watchers saw to FILE, as rows of watcher, seq, revision of the order, arrival on the
+monotonic clock. STALLED further watchers read nothing after their first message.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ def _header(name: str, value: str) -> bytes:
     return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
 
 
-def _opening(request: bytes) -> bytes:
+def _opening(request: bytes, *, with_window: bool) -> bytes:
     headers = {
         ":method": "POST",
         ":scheme": "http",
@@ -44,10 +45,11 @@ def _opening(request: bytes) -> bytes:
         "te": "trailers",
         "content-type": "application/grpc",
     }
+    settings = _frame(_SETTINGS, 0, 0, struct.pack(">HI", _INITIAL_WINDOW_SIZE, _LARGEST_WINDOW))
+    settings += _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _LARGEST_WINDOW - _FIRST_WINDOW))
     return (
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-        + _frame(_SETTINGS, 0, 0, struct.pack(">HI", _INITIAL_WINDOW_SIZE, _LARGEST_WINDOW))
-        + _frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", _LARGEST_WINDOW - _FIRST_WINDOW))
+        + (settings if with_window else _frame(_SETTINGS, 0, 0, b""))
         + _frame(_HEADERS, _END_HEADERS, 1, b"".join(_header(*each) for each in headers.items()))
         + _frame(_DATA, _END_STREAM, 1, b"\0" + struct.pack(">I", len(request)) + request)
     )
@@ -56,7 +58,8 @@ def _opening(request: bytes) -> bytes:
 class _Watch(asyncio.Protocol):
     """One connection with one WatchEvents call."""
 
-    def __init__(self, number: int, rows: list[tuple[int, int, int, float]]) -> None:
+    def __init__(self, number: int, rows: list[tuple[int, int, int, float]] | None) -> None:
+        """`rows` get what it sees; without them it stalls after its first message."""
         self.begun = asyncio.get_running_loop().create_future()
         self.problem = ""
         self._number = number
@@ -68,7 +71,7 @@ class _Watch(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
         self._transport = transport
-        transport.write(_opening(ag.WatchEventsRequest().SerializeToString()))
+        transport.write(_opening(ag.WatchEventsRequest().SerializeToString(), with_window=self._rows is not None))
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.begun.done():
@@ -111,17 +114,22 @@ class _Watch(asyncio.Protocol):
                 self.problem = f"gap: {response.gap}"
             if not self.begun.done():
                 self.begun.set_result(None)
+            if self._rows is None:
+                assert isinstance(self._transport, asyncio.Transport)
+                self._transport.pause_reading()
+                continue
             for event in response.events:
                 self._rows.append((self._number, event.seq, event.desired_state_changed.revision, arrived))
         del self._messages[:at]
 
 
-async def main(socket: str, count: int, path: str) -> None:
+async def main(socket: str, count: int, stalled: int, path: str) -> None:
     loop = asyncio.get_running_loop()
     rows: list[tuple[int, int, int, float]] = []
     watches = []
-    for number in range(count):
-        _, watch = await loop.create_unix_connection(lambda number=number: _Watch(number, rows), socket)  # type: ignore[misc]
+    for number in range(count + stalled):
+        watch = _Watch(number, rows if number < count else None)
+        await loop.create_unix_connection(lambda watch=watch: watch, socket)  # type: ignore[misc]
         await watch.begun
         watches.append(watch)
     print("ready", flush=True)
@@ -134,4 +142,4 @@ async def main(socket: str, count: int, path: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

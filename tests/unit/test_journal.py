@@ -10,6 +10,7 @@ import pytest
 from rtcagent.v1 import agent_pb2
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import state_pb2 as st
+from rtcagent_client import fold
 from rtcagentd.control.events import event
 from rtcagentd.control.state import State
 from rtcagentd.journal import journal as journal_module
@@ -20,9 +21,11 @@ from rtcagentd.store.database import Database
 
 
 @contextlib.asynccontextmanager
-async def opened(path: Path, max_events: int = 100_000) -> AsyncIterator[tuple[State, Journal]]:
+async def opened(
+    path: Path, max_events: int = 100_000, max_bytes: int = 1 << 30
+) -> AsyncIterator[tuple[State, Journal]]:
     async with Database(path) as database:
-        journal = Journal(database, Retention(max_events, 3600.0, 1 << 30))
+        journal = Journal(database, Retention(max_events, 3600.0, max_bytes))
         await journal.open()
         state = State(database, journal)
         await state.load()
@@ -150,3 +153,68 @@ async def test_what_one_write_raises_undoes_only_its_own(tmp_path: Path) -> None
         )
     assert sum(isinstance(result, ValueError) for result in results) == 17
     assert kept == 33
+
+
+async def test_the_file_is_bounded_and_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "PRUNE_EVERY", 100)
+    path = tmp_path / "a.db"
+    filling = "x" * 2000
+
+    async def write(state: State, count: int) -> None:
+        for _ in range(count // 50):
+            user = st.User(user_id="u", extra_info=filling)
+            await state.record(*(event(ev.UserJoined(room_id="demo", user=user)) for _ in range(50)))
+
+    async with opened(path) as (state, journal):
+        await write(state, 2000)
+        before = await journal.oldest_seq()
+    assert before == 1
+    assert path.stat().st_size > 4_000_000
+    async with opened(path, max_bytes=1_000_000) as (state, journal):
+        await write(state, 1000)
+        await state.record(joined("last"))  # after it the pruning of those before has been committed
+        oldest = await journal.oldest_seq()
+        assert oldest > 2000
+        assert journal.last_seq - oldest > 300  # what has room stays
+        page = await journal.read(oldest - 1)
+        assert not isinstance(page, Missing)
+        assert page[0].seq == oldest
+    assert path.stat().st_size < 1_500_000
+
+
+async def test_a_state_and_the_events_after_it_have_no_gap_between(tmp_path: Path) -> None:
+    """GetState at S with the events after S is GetState at T, whenever S is taken while events come."""
+    async with opened(tmp_path / "a.db") as (state, journal):
+        room = st.RoomStatus(room_id="demo", state=st.ROOM_STATE_JOINED)
+        await state.record(event(ev.RoomStateChanged(room=room)))
+        snapshots: list[tuple[int, st.ReportedState]] = []
+
+        async def happen() -> None:
+            for number in range(200):
+                await state.record(joined(f"u{number % 40}"))
+                if number % 3 == 0:
+                    await state.record(event(ev.UserLeft(room_id="demo", user_id=f"u{number % 17}")))
+
+        async def look() -> None:
+            while len(snapshots) < 50:
+                copied = st.ReportedState()
+                copied.CopyFrom(state.reported)
+                snapshots.append((journal.last_seq, copied))
+                version = state.version
+                await asyncio.wait_for(state.wait_for_change(version), 10)
+
+        await asyncio.gather(happen(), happen(), look())
+        events = await collect(Watchers(journal), 0, journal.last_seq)
+        for seq, reported in snapshots:
+            for item in events[seq:]:
+                fold.apply(reported, item)
+            assert reported == state.reported
+
+
+async def test_a_replay_does_not_fill_the_memory(tmp_path: Path) -> None:
+    async with opened(tmp_path / "a.db") as (state, journal):
+        for _ in range(40):
+            await state.record(*(joined("u" * 1000) for _ in range(250)))
+        watchers = Watchers(journal)
+        assert len(await collect(watchers, 0, journal.last_seq)) == 10_000
+        assert len(watchers._encoded) <= 64

@@ -35,7 +35,8 @@ def prune(connection: sqlite3.Connection, retention: Retention) -> bool:
     connection.execute("DELETE FROM events WHERE seq < ?", (part_end,))
     free = _pragma(connection, "freelist_count") - KEPT_FREE_PAGES
     if free > KEPT_FREE_PAGES:
-        connection.execute(f"PRAGMA incremental_vacuum({min(free, PART_PAGES)})").fetchall()
+        for _ in range(min(free, PART_PAGES)):  # Python takes one step, so one page, of this pragma at a time
+            connection.execute("PRAGMA incremental_vacuum(1)")
     is_too_large = last > part_end and _used_bytes(connection) > retention.max_bytes
     return part_end < keep_from or free > PART_PAGES or (is_too_large and part_end > first)
 
