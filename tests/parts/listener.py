@@ -17,6 +17,7 @@ from tests.parts.waiting import Changes, NotInTime
 
 START_MS = 10_000
 NO_EVENT = 0.0
+BLANK_PIXELS = 8  # livekit-server ends a VP8 or H.264 stream with black frames of 8x8 or 2x2
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Video:
     """The frames that arrived of one user's stream, over all its publications."""
 
     arrivals: list[float] = field(default_factory=list)  # monotonic clock, seconds
+    blank: int = 0  # frames that the room server made itself when a stream ended or was muted; in no other number
     frame: rtc.VideoFrame | None = None
     sid: str = ""
 
@@ -253,6 +255,9 @@ class Listener:
 
     async def _read(self, stream: rtc.VideoStream, video: Video) -> None:
         async for event in stream:
+            if event.frame.width <= BLANK_PIXELS:
+                video.blank += 1
+                continue
             video.arrivals.append(time.monotonic())
             video.frame = event.frame
             self._changes.tell()

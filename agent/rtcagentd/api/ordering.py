@@ -99,6 +99,7 @@ class OrderDesk:
         except StoreError as error:
             raise unavailable("STORE_FAILED", f"the order was not stored: {error}") from error
         self._reconciler.retry_now(taken.objects)
+        await self._reconciler.nothing_forbidden_is_sent()
         wait_s = (options.wait_ms if options.HasField("wait_ms") else DEFAULT_WAIT_MS) / 1000
         left_s = context.time_remaining()
         if left_s is not None:

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+SHUT_S = 3.0  # longer than a gate takes at most: an engine that does not answer is killed before
+
 _STATE_AFTER = {
     EngineEnd.Kind.STOPPED: st.ENGINE_STATE_STOPPED,
     EngineEnd.Kind.PLANNED: st.ENGINE_STATE_REPLACING,
@@ -55,6 +57,8 @@ class Reconciler:
         self.session: EngineSession | None = None
         self._steps: Steps | None = None
         self._gate: Gate | None = None
+        self._open = Gate()  # what the engine may let through: that of its gate, and of one that is being set
+        self._gate_changed = asyncio.Event()
         self._repairs = Repairs()
         self._presence = Presence()
         self._wake = asyncio.Event()
@@ -74,6 +78,17 @@ class Reconciler:
         keys = list(keys)
         self.quarantine.lift(keys)
         self._retry(keys)
+
+    async def nothing_forbidden_is_sent(self) -> None:
+        """Return when the engine's gate is shut for all that the orders do not allow; at once where it is.
+
+        Otherwise an order might be answered, and the daemon killed, with an engine that sends on until it notices.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUT_S):
+                while gate(self._state).takes_away_from(self._open):
+                    self._gate_changed.clear()
+                    await self._gate_changed.wait()
 
     async def ask(self, question: Callable[[EngineSession], Awaitable[T]]) -> T:
         """Ask the engine something that changes nothing. OrderError(UNAVAILABLE) when there is none to ask, or it does
@@ -139,8 +154,10 @@ class Reconciler:
         request = en.SetGateRequest(capture=sorted(wanted.capture))
         for room_id, source_id in sorted(wanted.send):
             request.send.add(room_id=room_id, source_id=source_id)
+        self._open |= wanted
         await session.set_gate(request, shuts=self._gate is not None and wanted.takes_away_from(self._gate))
-        self._gate = wanted
+        self._gate = self._open = wanted
+        self._gate_changed.set()
 
     async def _make(self, steps: Steps, step: plan.Step) -> None:
         about.set(step.key)
@@ -183,6 +200,7 @@ class Reconciler:
             )
         )
         self._gate = None
+        self._open = Gate()
         self._steps = Steps(
             self._state, self.progress, session, self._complete, self._servers, self._presence, self._joined
         )
@@ -232,6 +250,8 @@ class Reconciler:
         crashed = end.kind is EngineEnd.Kind.CRASHED
         self.quarantine.engine_ended(asyncio.get_running_loop().time(), crashed=crashed)
         self.session = self._steps = None
+        self._open = Gate()
+        self._gate_changed.set()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -27,6 +27,10 @@ class Gate:
         """Whether something that `other` allows is not allowed any more."""
         return not (other.capture <= self.capture and other.send <= self.send)
 
+    def __or__(self, other: "Gate") -> "Gate":
+        """What one of the two allows."""
+        return Gate(self.capture | other.capture, self.send | other.send)
+
 
 @dataclass(frozen=True, slots=True)
 class WantedStream:
