@@ -4,6 +4,7 @@ The network between agent and room server is cut in its middle, at a router of i
 without a server: from 90 s on the agent looks for its server once a second, however long that goes on.
 """
 
+import itertools
 import os
 import signal
 import sys
@@ -106,8 +107,9 @@ async def one(far: FarServer, case: Case) -> Result:
         at = await far.frame_after(counts_from, timeout_ms=LIMIT_MS)
         await until(lambda: _is_live(far), timeout_ms=LIMIT_MS, what="the stream is told as live again")
         noticed = _noticed(watcher, begun_at)
-        in_order = [event.seq for event in watcher.events]
-    return Result(at - counts_from, noticed, in_order == list(range(in_order[0], in_order[0] + len(in_order))))
+        in_order = all(later.seq == event.seq + 1 for event, later in itertools.pairwise(watcher.events))
+    print(f"    again after {at - counts_from:.2f} s, noticed after {noticed:.2f} s", file=sys.stderr, flush=True)
+    return Result(at - counts_from, noticed, in_order)
 
 
 async def _is_live(far: FarServer) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from pathlib import Path
 
@@ -26,7 +27,10 @@ class FarServer:
     async def __aenter__(self) -> "FarServer":
         async with contextlib.AsyncExitStack() as parts:
             self.network = parts.enter_context(CutNetwork())
-            self.server = RoomServer(self._folder, host=self.network.server_host, interface=self.network.interface)
+            # Not of those that the kernel gives to others: while the server is down its ports are nobody's.
+            first_port = 20_000 + os.getpid() % 3000 * 4
+            host, interface = self.network.server_host, self.network.interface
+            self.server = RoomServer(self._folder, host=host, interface=interface, first_port=first_port)
             await parts.enter_async_context(self.server)
             self.daemon = Daemon(
                 self._folder, room_server=self.server, settings={"retry": RETRY}, namespace=self.network.namespace

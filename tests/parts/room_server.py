@@ -24,7 +24,7 @@ START_MS = 10_000
 class RoomServer:
     """One server. Its key, secret and ports stay the same over kill() and start()."""
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", interface: str = "lo") -> None:
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", interface: str = "lo", first_port: int = 0) -> None:
         self.host = host
         self._interface = interface
         self.key = "test-key"
@@ -34,7 +34,10 @@ class RoomServer:
         self._log: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
         # The server takes UDP and TCP ports apart from each other, so that three that are free are all it needs.
-        self.port, self.tcp_port, self._udp_port = free_ports(socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        ports = free_ports(socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        if first_port:
+            ports = [first_port, first_port + 1, first_port + 2]
+        self.port, self.tcp_port, self._udp_port = ports
 
     @property
     def url(self) -> str:
