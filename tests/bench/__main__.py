@@ -20,6 +20,7 @@ NAMES = [
     "event_fanout",
     "written_per_day",
     "interpreter_stall",
+    "recovery",
     "outages",
     "stampede",
 ]

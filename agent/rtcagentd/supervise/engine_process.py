@@ -31,7 +31,7 @@ TERM_S = 2.0  # from the engine's answer to Shutdown to SIGKILL
 EXIT_NOTICE_S = 0.1  # a connection breaks a moment before the kernel tells that its process has ended, and how
 RESTART_FIRST_S = 0.1
 RESTART_MAX_S = 10.0
-STEADY_S = 60.0  # an engine that ran this long is started again without delay
+STEADY_S = 3.0  # an engine that ran this long is started again without delay: the wait is for those that do not start
 
 
 class EngineOwner(Protocol):
