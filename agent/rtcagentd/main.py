@@ -87,7 +87,9 @@ async def run(config: Config, config_path: Path) -> None:
         server = await parts.enter_async_context(_room_server(config, state, instruments))
         orders = Orders(state, config.name, server, config.media.folders)
         retry = config.retry
-        reconciler = Reconciler(state, orders.complete, retry.first_ms / 1000, retry.max_ms / 1000)
+        reconciler = Reconciler(
+            state, orders.complete, retry.first_ms / 1000, retry.max_ms / 1000, retry.spread_ms / 1000
+        )
         outcomes = Outcomes(state, reconciler.progress)
         desk = OrderDesk(ledger, reconciler, outcomes)
         desk.on_answer = instruments.order
@@ -117,7 +119,11 @@ async def run(config: Config, config_path: Path) -> None:
         works = [reconciler.run(), keeper.run(), conf_dir.run(), health.run()]
         if config.metrics.address is not None:
             works.append(observer.run())
-        works.append(Reloader(config_path, config, manager, reload, lambda kept: journal.keep(_retention(kept))).run())
+        reloader = Reloader(
+            *(config_path, config, manager, reload),
+            *(lambda kept: journal.keep(_retention(kept)), conf_dir.reapply),
+        )
+        works.append(reloader.run())
         works += service.works(manager, state, outcomes, reconciler, engine, config.engine, database)
         for work in works:
             task = asyncio.create_task(work)

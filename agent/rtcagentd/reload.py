@@ -5,7 +5,7 @@ A file that cannot be used changes nothing.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -30,13 +30,15 @@ class Reloader:
         service: Service,
         asked: asyncio.Event,
         keep_journal: Callable[[JournalSettings], None],
+        reapply: Callable[[], Awaitable[object]],
     ) -> None:
-        """`asked` is set by whoever wants a reload."""
+        """`asked` is set by whoever wants a reload. `reapply` reads the files of the desired state again."""
         self._path = path
         self._running = config  # what each part works with
         self._service = service
         self._asked = asked
         self._keep_journal = keep_journal
+        self._reapply = reapply
 
     async def run(self) -> None:
         """Reload whenever asked, until cancelled."""
@@ -45,13 +47,18 @@ class Reloader:
             self._asked.clear()
             self._service.reloading()
             try:
-                self._apply(await asyncio.to_thread(load, self._path))
-            except ConfigError as error:
-                log.error("the configuration is not reloaded, the old one holds on: %s", error)
+                await self._reload()
             except Exception:
                 log.exception("reloading the configuration failed")
             finally:
                 self._service.reloaded()
+
+    async def _reload(self) -> None:
+        try:
+            self._apply(await asyncio.to_thread(load, self._path))
+        except ConfigError as error:
+            log.error("the configuration is not reloaded, the old one holds on: %s", error)
+        await self._reapply()
 
     def _apply(self, new: Config) -> None:
         changed = list(_differences(self._running, new))
