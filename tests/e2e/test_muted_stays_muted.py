@@ -22,8 +22,9 @@ from rtcagent.v1 import rooms_pb2 as rm
 from rtcagent.v1 import types_pb2 as ty
 
 from tests.parts.controller import bars
-from tests.parts.daemon import NAME, Daemon
+from tests.parts.daemon import NAME, Daemon, MakeDaemon, faults_environment
 from tests.parts.listener import Listener
+from tests.parts.processes import KnownProcess
 from tests.parts.room_server import RoomServer
 from tests.parts.waiting import until
 
@@ -284,3 +285,23 @@ async def test_no_more_is_sent_than_the_orders_allow(room_server: RoomServer, da
         assert frames > 0, "nothing was ever sent"
     finally:
         await life.close()
+
+
+async def test_an_answer_comes_after_the_gate_even_if_nobody_waits_for_the_outcome(
+    room_server: RoomServer, make_daemon: MakeDaemon, listener: Listener
+) -> None:
+    """The engine cannot take a step just then, its frames go on, and the daemon dies right after its answer."""
+    room, source = ROOMS[0], SOURCES[0]
+    daemon = await make_daemon(room_server, environment=faults_environment())
+    await listener.join(room_server.url, room_server.token(room, "listener"))
+    await daemon.control.join(room)
+    await daemon.control.start_capture(bars(320, 240))
+    await listener.frames(NAME, source, count=10)
+    engine = KnownProcess(await daemon.engine_pid())
+    daemon.hold_gil(engine.pid)
+    await daemon.control.mute(room, True, order=ty.OrderOptions(wait_ms=0))
+    answered_at = time.monotonic()
+    await daemon.kill()
+    assert await engine.wait(15_000)
+    engine.close()
+    assert listener.video(NAME, source).count_since(answered_at + MARGIN_S) == 0
