@@ -6,6 +6,7 @@ import socket
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -119,6 +120,38 @@ class RoomServer(_Section):
         return self
 
 
+class TokenEndpointSettings(_Section):
+    """Where the agent fetches room tokens; see docs/tokens.md."""
+
+    url: str
+    insecure: bool = False
+    ca_file: AbsolutePath | None = None
+    bearer_file: AbsolutePath | None = None
+    client_cert: AbsolutePath | None = None
+    client_key: AbsolutePath | None = None
+    timeout_ms: Annotated[int, Field(ge=100, le=15_000)] = 5_000
+
+    @model_validator(mode="after")
+    def _check(self) -> "TokenEndpointSettings":
+        try:
+            parts = urlsplit(self.url)
+            host = parts.hostname or ""
+            _ = parts.port
+        except ValueError:
+            host = ""
+        if not host or parts.scheme not in ("https", "http") or parts.username is not None or parts.fragment:
+            raise ValueError("url is not https://host/path (without a user, a password or a #fragment)")
+        if parts.scheme == "http" and not (self.insecure and _is_loopback(host)):
+            raise ValueError("url must be https://; on a loopback address, http:// with `insecure = true` will do")
+        if parts.scheme == "https" and self.insecure:
+            raise ValueError("insecure means http:// on a loopback address: remove it")
+        if bool(self.client_cert) != bool(self.client_key):
+            raise ValueError("client_cert and client_key go together")
+        if parts.scheme == "http" and (self.ca_file or self.client_cert):
+            raise ValueError("ca_file, client_cert and client_key need an https:// url")
+        return self
+
+
 class EngineSettings(_Section):
     """The engine process."""
 
@@ -159,6 +192,8 @@ class RetrySettings(_Section):
     first_ms: Annotated[int, Field(ge=10)] = 250
     max_ms: Annotated[int, Field(ge=100)] = 10_000
     spread_ms: Annotated[int, Field(ge=0, le=600_000)] = 300
+    refused_first_ms: Annotated[int, Field(ge=100)] = 60_000
+    refused_max_ms: Annotated[int, Field(ge=100)] = 600_000
 
 
 class MetricsSettings(_Section):
@@ -200,6 +235,7 @@ class Config(_Section):
     listen: list[Listener] = []
     embedded_server: EmbeddedServer | None = None
     room_server: RoomServer | None = None
+    token_endpoint: TokenEndpointSettings | None = None
     engine: EngineSettings = EngineSettings()
     media: MediaSettings = MediaSettings()
     desired: DesiredSettings = Field(default_factory=DesiredSettings)

@@ -26,11 +26,13 @@ from rtcagentd.api.server import ApiServer
 from rtcagentd.config import Config, ConfigError, JournalSettings, load
 from rtcagentd.control.conf_dir import ConfDir
 from rtcagentd.control.events import cause, event
+from rtcagentd.control.join_tokens import Endpoint, JoinTokens
 from rtcagentd.control.keeping import Keeper, boot_id
 from rtcagentd.control.ledger import Ledger
 from rtcagentd.control.orders import Orders
 from rtcagentd.control.outcomes import Outcomes
 from rtcagentd.control.reconciler import Reconciler
+from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.room_tokens import ServerKey
 from rtcagentd.control.state import State
 from rtcagentd.journal.journal import Journal
@@ -85,11 +87,13 @@ async def run(config: Config, config_path: Path) -> None:
         keeper = Keeper(state, ledger, this_boot)
         await keeper.end_overdue()  # before anything is opened that was to hold until now
         server = await parts.enter_async_context(_room_server(config, state, instruments))
-        orders = Orders(state, config.name, server, config.media.folders)
+        endpoint = _token_endpoint(config)
+        tokens = JoinTokens(state, server, endpoint)
+        orders = Orders(state, config.name, server, config.media.folders, has_token_endpoint=endpoint is not None)
         retry = config.retry
-        reconciler = Reconciler(
-            state, orders.complete, retry.first_ms / 1000, retry.max_ms / 1000, retry.spread_ms / 1000
-        )
+        refusals = RefusalPolicy(retry.refused_first_ms / 1000, retry.refused_max_ms / 1000)
+        times = (retry.first_ms / 1000, retry.max_ms / 1000, retry.spread_ms / 1000)
+        reconciler = Reconciler(state, tokens.complete, *times, refusals)
         outcomes = Outcomes(state, reconciler.progress)
         desk = OrderDesk(ledger, reconciler, outcomes)
         desk.on_answer = instruments.order
@@ -116,7 +120,7 @@ async def run(config: Config, config_path: Path) -> None:
         await parts.enter_async_context(api)
         parts.push_async_callback(_say_stopping, state)
         health = HealthReporter(state, reconciler, api.set_health)
-        works = [reconciler.run(), keeper.run(), conf_dir.run(), health.run()]
+        works = [reconciler.run(), keeper.run(), tokens.run(), conf_dir.run(), health.run()]
         if config.metrics.address is not None:
             works.append(observer.run())
         reloader = Reloader(
@@ -178,6 +182,20 @@ async def _room_server(config: Config, state: State, instruments: Instruments) -
         yield ServerKey(url, url, config.room_server.api_key, secret)
     else:
         yield None
+
+
+def _token_endpoint(config: Config) -> Endpoint | None:
+    settings = config.token_endpoint
+    if settings is None:
+        return None
+    # Here, so that a daemon without an endpoint does without the HTTP client's 9 MB.
+    from rtcagentd.control.token_endpoint import Credentials, CredentialsUnusable, TokenEndpoint
+
+    files = Credentials(settings.ca_file, settings.bearer_file, settings.client_cert, settings.client_key)
+    try:
+        return TokenEndpoint(settings.url, config.name, files, settings.timeout_ms / 1000)
+    except CredentialsUnusable as error:
+        raise ConfigError(f"token_endpoint: {error}") from error
 
 
 async def _say_stopping(state: State) -> None:

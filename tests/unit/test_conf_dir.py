@@ -10,6 +10,7 @@ import pytest
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagentd.control.conf_dir import IDENTITY, ConfDir
+from rtcagentd.control.join_tokens import JoinTokens
 from rtcagentd.control.ledger import Edit, Ledger, Order
 from rtcagentd.control.objects import capture_key, room_key, slot_key
 from rtcagentd.control.orders import Orders
@@ -55,7 +56,7 @@ class Machine:
 async def started(path: Path, boot_id: str = "this boot") -> AsyncIterator[Machine]:
     async with ledger_opened(path / "a.db", boot_id) as (state, ledger):
         orders = Orders(state, "kiosk", SERVER, [])
-        reconciler = Reconciler(state, orders.complete, 0.1, 1.0)
+        reconciler = Reconciler(state, JoinTokens(state, SERVER, None).complete, 0.1, 1.0)
         conf_dir = ConfDir(path / "conf.d", state, ledger, orders, reconciler, boot_id)
         yield Machine(path / "conf.d", state, ledger, conf_dir)
 

@@ -67,7 +67,9 @@ class Keeper:
             self._changed.clear()
             next_s = await self.end_overdue()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(next_s or CLOCK_CHECK_S, CLOCK_CHECK_S))
+                # wait_for would now and then lose a cancellation
+                async with asyncio.timeout(min(next_s or CLOCK_CHECK_S, CLOCK_CHECK_S)):
+                    await self._changed.wait()
 
     def _alone_left_s(self, key: Key, alone_s: int) -> float | None:
         """How long the agent may still be alone in the room; None while it is not in it, or not alone."""

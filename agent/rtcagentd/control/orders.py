@@ -16,7 +16,7 @@ from rtcagentd.control.errors import Code, OrderError, invalid, not_found, preco
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Edit
 from rtcagentd.control.objects import Desired, Key, capture_key, room_key, slot_key, stream_key, subscription_key
-from rtcagentd.control.room_tokens import ServerKey, TokenClaims, TokenUnreadable, read_claims
+from rtcagentd.control.room_tokens import ServerKey, TokenClaims, TokenUnreadable, own_urls, read_claims
 from rtcagentd.control.state import Row, State
 
 Edits: TypeAlias = Callable[[Edit], None]
@@ -27,10 +27,19 @@ class Orders:
     known.
     """
 
-    def __init__(self, state: State, agent_name: str, server: ServerKey | None, media_folders: list[Path]) -> None:
+    def __init__(
+        self,
+        state: State,
+        agent_name: str,
+        server: ServerKey | None,
+        media_folders: list[Path],
+        *,
+        has_token_endpoint: bool = False,
+    ) -> None:
         self._state = state
         self._agent_name = agent_name
         self._server = server
+        self._has_token_endpoint = has_token_endpoint
         self._media_folders = media_folders
 
     # -- rooms
@@ -263,37 +272,23 @@ class Orders:
         token = self._server.mint(request.room_id, request.user_id, ttl_s=ttl_s, watch_only=request.watch_only)
         return self._server.advertised_url, token, ttl_s
 
-    def complete(self, config: ty.RoomConfig, token: str) -> ty.RoomConfig | None:
-        """The room with the server and the token to join it by now; None where there is no token to be had.
-
-        The agent's own server is looked up at each join: its address may have changed since the order was stored.
-        """
-        joined = ty.RoomConfig()
-        joined.CopyFrom(config)
-        server = self._server if config.server_url in self._own_urls else None
-        if server is not None:
-            joined.server_url = server.url
-            if not token and server.can_mint:
-                token = server.mint(config.room_id, config.user_id, extra_info=config.extra_info)
-        joined.token = token
-        return joined if token and joined.server_url else None
-
     @property
     def _own_urls(self) -> tuple[str, ...]:
         """How an order may name the agent's own server."""
-        return ("",) if self._server is None else ("", self._server.url, self._server.advertised_url)
+        return own_urls(self._server)
 
     def _check_server(self, config: ty.RoomConfig, token: str) -> None:
         """Refuse a room without a server, or without a token for it."""
         is_own = config.server_url in self._own_urls
+        is_fetched = is_own and not token and self._has_token_endpoint  # the endpoint may name the server, too
         if config.server_url:
             checks.server_url(config.server_url)
-        elif self._server is None:
+        elif self._server is None and not is_fetched:
             text = "no server_url was given and the agent has no room server configured: give one, with a token"
             raise precondition("NO_SERVER", text, room_id=config.room_id)
         if is_own:
             config.ClearField("server_url")
-        if not token and not (is_own and self._server is not None and self._server.can_mint):
+        if not token and not is_fetched and not (is_own and self._server is not None and self._server.can_mint):
             text = f"no token was given and the agent has no key for {config.server_url or 'its server'}: give a token"
             raise precondition("NO_SERVER_KEY", text, room_id=config.room_id)
 

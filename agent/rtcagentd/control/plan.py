@@ -157,7 +157,7 @@ def plan(state: State, progress: ProgressTable, now: float) -> Iterator[Step]:
         if item.in_flight:
             continue
         tried = getattr(step, "digest", None)
-        if tried is not None and (item.refused == tried or item.retry_at > now):
+        if tried is not None and (item.retry_at > now or (item.refused == tried and item.refused_until > now)):
             continue
         yield step
 

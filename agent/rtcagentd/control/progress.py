@@ -1,5 +1,6 @@
 """How far the engine has been brought for each object: what it has, what it refused, and when to try again."""
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -18,7 +19,9 @@ class Progress:
     applied: bytes | None = None  # digest of what the engine has
     refused: bytes | None = None  # digest of what it would refuse again
     in_flight: bool = False
+    refused_until: float = math.inf  # when to try again even so
     failures: int = 0  # in a row
+    refusals: int = 0  # those of them that were refusals, in a row
     retry_at: float = 0.0  # on the event loop's clock
     cause: ty.Cause | None = None  # of the last failure
     has_been: bool = False  # it was reached once
@@ -53,13 +56,17 @@ class ProgressTable:
         """The engine has the object as asked for."""
         self._table[key] = Progress(applied=digest, in_flight=self.of(key).in_flight, has_been=True)
 
-    def failed(self, key: Key, digest: bytes, why: ty.Cause, permanent: bool, now: float) -> None:
+    def failed(
+        self, key: Key, digest: bytes, why: ty.Cause, permanent: bool, now: float, again_in_s: float | None = None
+    ) -> None:
         """The step failed, or what it had made came to an end. Sets when to try again, later each time, and never in
-        step with others.
+        step with others; what is permanent, when something changes, or in `again_in_s`.
         """
         progress = self.of(key)
         progress.applied = None
         progress.refused = digest if permanent else None
+        progress.refused_until = math.inf if again_in_s is None else now + again_in_s * random.uniform(0.7, 1.0)
+        progress.refusals = progress.refusals + 1 if permanent else 0
         progress.cause = why
         delay = min(self._max_retry_s, self._first_retry_s * 2 ** min(progress.failures, 20))
         progress.failures += 1
@@ -82,7 +89,7 @@ class ProgressTable:
         progress = self.of(key)
         progress.refused = None
         progress.awaits_server = False
-        progress.failures = 0
+        progress.failures = progress.refusals = 0
         progress.retry_at = 0.0
 
     def clear(self) -> None:
@@ -91,5 +98,5 @@ class ProgressTable:
 
     def next_retry(self, now: float) -> float | None:
         """The earliest time after `now` at which something is to be tried again."""
-        times = [item.retry_at for item in self._table.values() if item.retry_at > now and item.refused is None]
-        return min(times, default=None)
+        times = [item.retry_at if item.refused is None else item.refused_until for item in self._table.values()]
+        return min((at for at in times if now < at < math.inf), default=None)

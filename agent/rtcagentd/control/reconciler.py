@@ -24,6 +24,7 @@ from rtcagentd.control.objects import Key, capture_key, room_key, stream_key
 from rtcagentd.control.presence import Presence
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.quarantine import Quarantine
+from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.repairs import Remedy, Repairs
 from rtcagentd.control.server_watch import ServerWatch
 from rtcagentd.control.state import State
@@ -48,10 +49,17 @@ class Reconciler:
     """Owns the engine's progress. Is the owner that supervise/engine_process.py tells about its engines."""
 
     def __init__(
-        self, state: State, complete: Complete, first_retry_s: float, max_retry_s: float, spread_s: float = 0.0
+        self,
+        state: State,
+        complete: Complete,
+        first_retry_s: float,
+        max_retry_s: float,
+        spread_s: float = 0.0,
+        refusals: RefusalPolicy = RefusalPolicy(),  # noqa: B008 -- frozen
     ) -> None:
         self._state = state
         self._complete = complete
+        self._refusals = refusals
         self.progress = ProgressTable(first_retry_s, max_retry_s)
         self.quarantine = Quarantine()
         self.session: EngineSession | None = None
@@ -120,7 +128,8 @@ class Reconciler:
             times = [at for at in (self.progress.next_retry(now), self.quarantine.next_trial(now)) if at is not None]
             timeout_s = max(0.0, min(times) - now) if times else None
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):  # wait_for would now and then lose a cancellation
+                    await self._wake.wait()
             self._wake.clear()
             session = self.session
             try:
@@ -202,7 +211,8 @@ class Reconciler:
         self._gate = None
         self._open = Gate()
         self._steps = Steps(
-            self._state, self.progress, session, self._complete, self._servers, self._presence, self._joined
+            *(self._state, self.progress, session, self._complete, self._servers, self._presence, self._joined),
+            self._refusals,
         )
         self.session = session
         self._wake.set()

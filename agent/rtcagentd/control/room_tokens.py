@@ -66,6 +66,11 @@ class ServerKey:
         return jwt.encode(claims, self.api_secret, algorithm="HS256")
 
 
+def own_urls(server: ServerKey | None) -> tuple[str, ...]:
+    """How an order may name the agent's own server."""
+    return ("",) if server is None else ("", server.url, server.advertised_url)
+
+
 def read_claims(token: str) -> TokenClaims:
     """What `token` says, without verifying it."""
     claims = _decode(token)
@@ -101,5 +106,5 @@ _OF_THE_SIGNING = {"iss", "exp", "nbf", "iat", "jti"}
 def _decode(token: str) -> dict[str, Any]:
     try:
         return jwt.decode(token, options={"verify_signature": False, "verify_exp": False, "verify_nbf": False})
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, RecursionError) as error:
         raise TokenUnreadable(str(error)) from error

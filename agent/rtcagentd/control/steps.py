@@ -6,7 +6,7 @@ sees them.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from typing import Protocol
 
 from rtcagent.engine.v1 import engine_pb2 as en
 from rtcagent.v1 import event_pb2 as ev
@@ -16,17 +16,22 @@ from rtcagent_client import fold
 
 from rtcagentd.control import clock, plan
 from rtcagentd.control.events import capture_changed, cause, event, publication_changed, room_changed
+from rtcagentd.control.join_tokens import NoToken
 from rtcagentd.control.objects import Key, room_id_of, room_key
 from rtcagentd.control.presence import Presence
 from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.server_watch import GATED, ServerWatch
 from rtcagentd.control.state import State
 from rtcagentd.supervise.engine_session import EngineSession, StepTimeout
 
 log = logging.getLogger(__name__)
 
-# Gives a desired room the server and the token to join it by now; None where there is no token to be had.
-Complete = Callable[[ty.RoomConfig, str], ty.RoomConfig | None]
+
+class Complete(Protocol):
+    """Gives a desired room the server and the token to join it by now; NoToken where there is none."""
+
+    async def __call__(self, config: ty.RoomConfig, token: str, *, rejoin: bool) -> ty.RoomConfig: ...
 
 
 class Steps:
@@ -41,6 +46,7 @@ class Steps:
         servers: ServerWatch,
         presence: Presence,
         joined: set[str],
+        refusals: RefusalPolicy,
     ) -> None:
         self._state = state
         self._progress = progress
@@ -49,6 +55,7 @@ class Steps:
         self._servers = servers
         self._presence = presence
         self._joined = joined  # rooms joined since they were ordered: the next join is a reconnect
+        self._refusals = refusals
 
     async def make(self, step: plan.Step) -> None:
         """Carry out `step`. EngineGone means that nothing more can be."""
@@ -122,19 +129,19 @@ class Steps:
 
     async def _join(self, step: plan.Join) -> None:
         room_id = step.config.room_id
-        status = st.RoomStatus(room_id=room_id, user_id=step.config.user_id)
-        config = self._complete(step.config, step.token)
-        if config is None:
-            no_key = "no token was given and the agent has no key for this server: join again with a token"
-            failure = en.Failure(cause=cause(ty.REASON_TOKEN_REJECTED, no_key), permanent=True)
-            await self.room_failed(status, step.key, step.digest, failure)
-            return
-        status.server_url = config.server_url
+        status = st.RoomStatus(room_id=room_id, user_id=step.config.user_id, server_url=step.config.server_url)
         before = fold.find_room(self._state.reported, room_id)
         self._presence.lost(before)
         if before is None or (self._is_first_try(step.key) and before.state != st.ROOM_STATE_JOINED):
             status.state = st.ROOM_STATE_JOINING
             self._state.record(room_changed(status))
+        try:
+            config = await self._complete(step.config, step.token, rejoin=room_id in self._joined)
+        except NoToken as none:
+            failure = en.Failure(cause=none.cause, permanent=none.permanent)
+            await self.room_failed(status, step.key, step.digest, failure)
+            return
+        status.server_url = config.server_url
         self._forget_streams(room_id)
         try:
             answer = await self._session.join(en.JoinRequest(config=config))
@@ -177,7 +184,11 @@ class Steps:
 
         A repeated failure for the same reason is told only each time its count has doubled: it may go on for days.
         """
-        self._fail(key, digest, failure)
+        row = self._state.rows.get(key)
+        refusals = self._progress.of(key).refusals + 1
+        own_token = row is not None and not row.secret
+        again_in_s = self._refusals.again_in_s(failure.cause.reason, refusals, own_token=own_token)
+        self._fail(key, digest, failure, again_in_s)
         if failure.cause.reason in GATED and not failure.permanent:
             self._servers.gate(key, status.server_url)
         self._forget_streams(status.room_id)
@@ -319,10 +330,10 @@ class Steps:
     def _is_first_try(self, key: Key) -> bool:
         return self._progress.of(key).failures == 0
 
-    def _fail(self, key: Key, digest: bytes, failure: en.Failure) -> None:
+    def _fail(self, key: Key, digest: bytes, failure: en.Failure, again_in_s: float | None = None) -> None:
         log.info("%s %s: %s", key.kind, key.text, failure.cause.message)
         now = asyncio.get_running_loop().time()
-        self._progress.failed(key, digest, failure.cause, failure.permanent, now)
+        self._progress.failed(key, digest, failure.cause, failure.permanent, now, again_in_s)
 
 
 def _timeout(what: str) -> en.Failure:
