@@ -213,7 +213,9 @@ def remembering(endpoint: TokenEndpoint, given: list[str]) -> Any:
     answer = endpoint.answer
 
     def remember(asked: Any) -> web.StreamResponse:
-        response: Any = answer(asked)
+        response = answer(asked)
+        assert isinstance(response, web.Response)
+        assert isinstance(response.body, bytes)
         given.append(json.loads(response.body)["token"])
         return response
 

@@ -12,6 +12,7 @@ from rtcagentd.control.keeping import Keeper
 from rtcagentd.control.ledger import Edit, Ledger, Order, digest_of
 from rtcagentd.control.objects import Key, capture_key, key_of, ref_of, room_key, stream_key, subscription_key
 from rtcagentd.control.state import State
+from rtcagentd.control.wall_clock import WallClock
 from rtcagentd.journal.journal import Journal
 from rtcagentd.journal.retention import Retention
 from rtcagentd.store.database import Database
@@ -144,3 +145,75 @@ async def test_an_order_until_a_time_ends_then(tmp_path: Path) -> None:
         assert not state.rows
         page = await state._journal.read(0)
         assert [entry.type for entry in page] == ["desired_state_changed", "order_ended"]  # type: ignore[union-attr]
+
+
+class Clocks:
+    """A wall clock that can be set, beside one that nobody sets."""
+
+    def __init__(self) -> None:
+        self.since_boot = 100.0
+        self.set_by = 0.0
+
+    def clock(self) -> WallClock:
+        return WallClock(lambda: 1_000_000.0 + self.since_boot + self.set_by, lambda: self.since_boot)
+
+
+def until(at_s: float) -> Order:
+    keep = ty.Keep(kind=ty.Keep.KIND_UNTIL)
+    keep.until.FromMilliseconds(int(at_s * 1000))
+    return Order("JoinRoom", ty.Controller(), keep)
+
+
+async def test_a_clock_that_leaps_and_is_put_right_ends_nothing(tmp_path: Path) -> None:
+    clocks = Clocks()
+    async with opened(tmp_path / "a.db") as (state, ledger):
+        keeper = Keeper(state, ledger, BOOT, clocks.clock())
+        await ledger.take(until(1_000_700), put_room("demo"))
+        clocks.set_by = 86_400.0
+        await keeper.end_overdue()
+        clocks.since_boot += 20
+        await keeper.end_overdue()
+        clocks.set_by = 0.0
+        clocks.since_boot += 300
+        left_s = await keeper.end_overdue()
+        assert left_s == pytest.approx(280)
+        clocks.since_boot += 280
+        await keeper.end_overdue()
+        assert not state.rows
+
+
+async def test_a_clock_that_was_set_forward_is_believed_half_a_minute_later(tmp_path: Path) -> None:
+    clocks = Clocks()
+    async with opened(tmp_path / "a.db") as (state, ledger):
+        keeper = Keeper(state, ledger, BOOT, clocks.clock())
+        await ledger.take(until(1_000_700), put_room("demo"))
+        clocks.set_by = 86_400.0
+        await keeper.end_overdue()
+        clocks.since_boot += 29
+        await keeper.end_overdue()
+        assert state.rows
+        clocks.since_boot += 1
+        await keeper.end_overdue()
+        assert not state.rows
+
+
+async def test_a_clock_that_was_set_back_lets_an_order_hold_until_it_has_come_to_its_time(tmp_path: Path) -> None:
+    clocks = Clocks()
+    async with opened(tmp_path / "a.db") as (state, ledger):
+        keeper = Keeper(state, ledger, BOOT, clocks.clock())
+        await ledger.take(until(1_000_700), put_room("demo"))
+        clocks.set_by = -3600.0
+        clocks.since_boot += 600
+        assert await keeper.end_overdue() == pytest.approx(3600)
+        clocks.since_boot += 3600
+        await keeper.end_overdue()
+        assert not state.rows
+
+
+async def test_a_clock_that_is_hurried_is_believed_as_it_is() -> None:
+    clocks = Clocks()
+    clock = clocks.clock()
+    for _ in range(1000):
+        clocks.since_boot += 30
+        clocks.set_by += 0.015  # as much as the kernel slews
+        assert clock.now() == 1_000_000.0 + clocks.since_boot + clocks.set_by

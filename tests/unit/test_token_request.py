@@ -31,7 +31,7 @@ def gives(fields: Any, status: int = 200) -> Answer:
     return lambda _: web.json_response(fields, status=status)
 
 
-def agent_of(served: Served, timeout_s: float = 5.0, **files: Path | None) -> TokenEndpoint:
+def agent_of(served: Served, *, timeout_s: float = 5.0, **files: Path | None) -> TokenEndpoint:
     credentials = Credentials(**{"ca_file": served.ca_file, "bearer_file": served.bearer_file, **files})
     return TokenEndpoint(f"{served.url}?secret=of-the-query", "kiosk", credentials, timeout_s)
 
@@ -49,8 +49,9 @@ async def test_what_is_sent_and_what_comes_back(tmp_path: Path) -> None:
 
 async def test_a_client_certificate_in_place_of_the_bearer(tmp_path: Path) -> None:
     async with token_endpoint(tmp_path, right, wants_certificate=True) as served:
-        pair = {"client_cert": served.client_cert, "client_key": served.client_key}
-        await agent_of(served, bearer_file=None, **pair).fetch("demo", "ann", "join")
+        certificate, key = served.client_cert, served.client_key
+        agent = agent_of(served, bearer_file=None, client_cert=certificate, client_key=key)
+        await agent.fetch("demo", "ann", "join")
         assert served.identities == ["the-agent"]
         with pytest.raises(EndpointUnreachable):
             await agent_of(served).fetch("demo", "ann", "join")

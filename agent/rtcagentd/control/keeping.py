@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from pathlib import Path
 
 from rtcagent.v1 import state_pb2 as st
@@ -14,6 +13,7 @@ from rtcagentd.control.events import cause
 from rtcagentd.control.ledger import Ledger
 from rtcagentd.control.objects import Key
 from rtcagentd.control.state import State
+from rtcagentd.control.wall_clock import WallClock
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +28,18 @@ def boot_id() -> str:
 class Keeper:
     """Watches the orders that do not hold for ever."""
 
-    def __init__(self, state: State, ledger: Ledger, this_boot: str) -> None:
+    def __init__(self, state: State, ledger: Ledger, this_boot: str, clock: WallClock | None = None) -> None:
         self._state = state
         self._ledger = ledger
         self._boot_id = this_boot
+        self._clock = clock or WallClock()
         self._alone_since: dict[Key, float] = {}
         self._changed = asyncio.Event()
         state.on_change(self._changed.set)
 
     async def end_overdue(self) -> float | None:
         """End what is over now; returns in how many seconds the next order may end."""
+        now = self._clock.now()
         overdue: dict[Key, ty.Cause] = {}
         next_s: float | None = None
         for key, row in self._state.rows.items():
@@ -46,7 +48,7 @@ class Keeper:
             if keep.kind == ty.Keep.KIND_THIS_BOOT and row.boot_id != self._boot_id:
                 overdue[key] = cause(ty.REASON_KEEP_ENDED, "it was to hold until the machine is booted, which it was")
             elif keep.kind == ty.Keep.KIND_UNTIL:
-                left_s = keep.until.ToNanoseconds() / 1e9 - time.time()
+                left_s = keep.until.ToNanoseconds() / 1e9 - now
                 if left_s <= 0:
                     overdue[key] = cause(ty.REASON_KEEP_ENDED, "the time until which it was to hold has come")
             elif keep.kind == ty.Keep.KIND_UNTIL_ALONE:

@@ -4,6 +4,7 @@ RTCAGENT_TEST_HOLD_GIL_MS  SIGUSR2 makes one C call of the engine hold its inter
                            of the GIL; usleep called through ctypes.PyDLL keeps it, as a slow C extension would.
 RTCAGENT_TEST_GROW_MB      SIGUSR1 makes the engine take so much more memory, and keep it.
 RTCAGENT_TEST_POISON       The engine aborts when it opens a test pattern of this kind (a number of TestPattern.Kind).
+RTCAGENT_TEST_BOOT_ID      The daemon reads the machine's boot id from this file: another text in it is another boot.
 RTCAGENT_TEST_CRASH        A file that says where daemon or engine are to be killed: see crash_points.py.
 """
 
@@ -13,6 +14,7 @@ import importlib
 import importlib.abc
 import importlib.util
 import os
+import pathlib
 import signal
 import sys
 from collections.abc import Callable
@@ -75,6 +77,13 @@ def _poison(kind: str, after_import: AfterImport) -> None:
     after_import("rtcagentd.engine.sources", change)
 
 
+def _boot_id(path: str, after_import: AfterImport) -> None:
+    def change(keeping: Any) -> None:
+        keeping.boot_id = lambda: pathlib.Path(path).read_text()
+
+    after_import("rtcagentd.control.keeping", change)
+
+
 def _install() -> None:
     arguments = " ".join(sys.orig_argv)
     is_engine = "rtcagent-engine" in arguments or "rtcagentd.engine" in arguments
@@ -87,6 +96,8 @@ def _install() -> None:
         _grow(megabytes)
     if is_engine and (kind := asked("RTCAGENT_TEST_POISON")):
         _poison(kind, finder.add)
+    if is_daemon and (path := asked("RTCAGENT_TEST_BOOT_ID")):
+        _boot_id(path, finder.add)
     if (is_engine or is_daemon) and (path := asked("RTCAGENT_TEST_CRASH")):
         importlib.import_module("crash_points").install(path, finder.add, is_engine=is_engine)
     if is_engine or is_daemon:
