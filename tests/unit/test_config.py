@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-from rtcagentd.config import Config, ConfigError, EmbeddedServer, Listener, RoomServer, load
+from rtcagentd.config import Config, ConfigError, EmbeddedServer, Listener, RoomServer, TokenEndpointSettings, load
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "rtcagent.toml"
 
@@ -56,6 +56,7 @@ def test_examples_of_sections_are_valid() -> None:
     for listener in settings["listen"]:
         Listener.model_validate(listener)
     EmbeddedServer.model_validate(settings["embedded_server"])
+    TokenEndpointSettings.model_validate(settings["token_endpoint"])
     RoomServer.model_validate({**settings["room_server"], "api_key": "key"})
 
 
@@ -115,6 +116,14 @@ def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:
         ('[embedded_server]\nbinary = "/s"\n[room_server]\nurl = "ws://x"', "not both"),
         ('[room_server]\nurl = "http://x"', "room_server.url"),
         ('[room_server]\nurl = "ws://x"\napi_key = "k"', "go together"),
+        ('[token_endpoint]\nurl = "http://x.example/t"', "must be https://"),
+        ('[token_endpoint]\nurl = "http://x.example/t"\ninsecure = true', "must be https://"),
+        ('[token_endpoint]\nurl = "http://127.0.0.1/t"', "must be https://"),
+        ('[token_endpoint]\nurl = "https://x.example/t"\ninsecure = true', "remove it"),
+        ('[token_endpoint]\nurl = "https://ann:secret@x.example/t"', "without a user"),
+        ('[token_endpoint]\nurl = "https://x.example:port/t"', "https://host/path"),
+        ('[token_endpoint]\nurl = "https://x.example/t"\nclient_cert = "/c"', "go together"),
+        ('[token_endpoint]\nurl = "http://[::1]/t"\ninsecure = true\nca_file = "/c"', "need an https:// url"),
         ('name = "two words"', "name: "),
         ("[engine", "is not TOML"),
     ],

@@ -56,7 +56,7 @@ def _add_join(subparsers: Subparsers) -> None:
     join.add_argument("room", metavar="ROOM", help="1-128 characters of A-Z a-z 0-9 _ @ . -")
     join.add_argument("--server", metavar="URL", default="", help="ws:// or wss:// (default: the agent's own server)")
     join.add_argument(
-        "--room-token-file", metavar="FILE", help="room token, - for standard input (default: the agent mints one)"
+        "--room-token-file", metavar="FILE", help="room token, - for standard input (default: the agent gets one)"
     )
     join.add_argument("--user", metavar="ID", default="", help="default: the token's, else the agent's name")
     join.add_argument("--extra-info", metavar="JSON", default="", help="shown to the other users")
