@@ -19,11 +19,7 @@ from tests.parts.daemon import Daemon, MakeDaemon
 from tests.parts.newer_version import UNKNOWN_VALUE, filled, with_unknown_fields
 
 DEFECTS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED)
-SERVICES = [
-    service
-    for module in (ag, rm, cap, dv)
-    for service in module.DESCRIPTOR.services_by_name.values()
-]
+SERVICES = [service for module in (ag, rm, cap, dv) for service in module.DESCRIPTOR.services_by_name.values()]
 
 
 @pytest.fixture
