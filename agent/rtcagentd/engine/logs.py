@@ -36,6 +36,7 @@ class ToJournal(logging.Handler):
 
     def __init__(self, identifier: str, fields: Fields | None = None) -> None:
         super().__init__()
+        self.setFormatter(logging.Formatter("%(message)s"))
         from systemd import journal  # here, so that only a service needs it
 
         self._send = journal.send
