@@ -11,7 +11,7 @@ BIN := .venv/bin
 # Settings of `make run`, seen by rtcagentd.demo.
 export LAN CAMERA HOST PORT SERVER_PORT SERVER_TCP_PORT SERVER_UDP_PORT RTCAGENT_RUN_DIR SKIP_PACKAGES
 
-.PHONY: help run build test soak check bench clean setup-test
+.PHONY: help run build deb test soak check bench clean setup-test
 
 help:
 	@echo 'make run                 set up what is missing, start the agent with a room server of its own, show the camera'
@@ -24,6 +24,7 @@ help:
 	@echo 'make soak                the tests that take minutes to hours'
 	@echo 'make check               lint and types alone'
 	@echo 'make bench               the measurements of tests/bench'
+	@echo 'make deb                 the Debian package, in build/deb; REVISION=1 tells builds of one version apart'
 	@echo 'make clean               remove what was built, and .venv; .run (the demo'"'"'s state) stays'
 	@echo 'SKIP_PACKAGES=1          leaves the system packages of deploy/packages.txt to you'
 
@@ -41,6 +42,9 @@ test: check
 	$(BIN)/python -m pytest --junitxml=build/test/results.xml
 	$(BIN)/python tests/check_skips.py build/test/results.xml tests/skips.txt
 
+deb: build
+	$(BIN)/python deploy/deb $(if $(ARCH),--arch $(ARCH)) $(if $(REVISION),--revision $(REVISION))
+
 soak: setup-test
 	$(BIN)/python -m pytest -m soak
 
@@ -50,6 +54,7 @@ check: setup-test
 	$(BIN)/python proto/generate.py rtcagent/engine/v1 build/gen
 	$(BIN)/mypy --strict agent/rtcagentd clients/python proto requirements tests
 	cd deploy/setup && ../../$(BIN)/mypy --strict --config-file ../../pyproject.toml .
+	cd deploy/deb && ../../$(BIN)/mypy --strict --config-file ../../pyproject.toml .
 	git ls-files 'bindings/*.cpp' 'bindings/*.hpp' 'bindings/*.h' | xargs $(BIN)/clang-format --dry-run -Werror
 
 bench: setup-test

@@ -14,6 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 packages=(
   systemd systemd-sysv udev kmod dbus openssh-server iproute2 procps python3 v4l-utils gstreamer1.0-tools
+  polkitd libpam-systemd dbus-user-session init-system-helpers  # what the package depends on, and desktop sessions
   libprotobuf32 libprotobuf-lite32  # what libprotobuf-dev brings where the native module is built
   $(awk '$1 == "run" {print $2}' "$here/../../deploy/packages.txt")
 )
