@@ -62,6 +62,10 @@ class AlreadyRunning(Exception):
     """Another daemon owns the state."""
 
 
+class WorkFailed(Exception):
+    """A part that is to run as long as the daemon failed: a defect, answered with an end that is seen."""
+
+
 async def run(config: Config, config_path: Path) -> None:
     """Serve until SIGTERM or SIGINT, and read `config_path` again at SIGHUP. A part that cannot start ends the process
     with its own error.
@@ -120,7 +124,7 @@ async def run(config: Config, config_path: Path) -> None:
         await parts.enter_async_context(api)
         parts.push_async_callback(_say_stopping, state)
         health = HealthReporter(state, reconciler, api.set_health)
-        works = [reconciler.run(), keeper.run(), tokens.run(), conf_dir.run(), health.run()]
+        works = [engine.wait(), reconciler.run(), keeper.run(), tokens.run(), conf_dir.run(), health.run()]
         if config.metrics.address is not None:
             works.append(observer.run())
         reloader = Reloader(
@@ -129,11 +133,11 @@ async def run(config: Config, config_path: Path) -> None:
         )
         works.append(reloader.run())
         works += service.works(manager, state, outcomes, reconciler, engine, config.engine, database)
-        for work in works:
-            task = asyncio.create_task(work)
+        tasks = [asyncio.create_task(work) for work in works]
+        for task in tasks:
             parts.push_async_callback(_end, task)
         log.info("rtcagentd %s runs as %r, state in %s", __version__, config.name, config.state_dir)
-        await stopping.wait()
+        await _stop_asked_for(stopping, tasks)
         manager.stopping()
         log.info("stopping")
 
@@ -203,10 +207,22 @@ async def _say_stopping(state: State) -> None:
         await state.record(event(ev.AgentStopping()))
 
 
+async def _stop_asked_for(stopping: asyncio.Event, tasks: "list[asyncio.Task[None]]") -> None:
+    """Wait for `stopping`; WorkFailed when one of `tasks` fails before: without it the daemon would only seem to work.
+
+    One that has nothing to do in this configuration may return.
+    """
+    pending = {asyncio.create_task(stopping.wait()), *tasks}
+    while not stopping.is_set():
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if failure := task.exception():
+                raise WorkFailed("a part of the daemon failed; what was ordered is stored") from failure
+
+
 async def _end(task: "asyncio.Task[None]") -> None:
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])
 
 
 def main() -> None:
@@ -233,6 +249,9 @@ def main() -> None:
     except SchemaTooNew as error:
         command = shlex.join(["rtcagentd", "--config", str(arguments.config), "--use-copy"])
         sys.exit(f"rtcagentd: {error}: {what_to_do(config.state_dir / DATABASE, command)}")
+    except WorkFailed as error:
+        log.error("%s", error, exc_info=error.__cause__)
+        sys.exit(1)
     except (ConfigError, StoreError, RoomServerError, AlreadyRunning) as error:
         sys.exit(f"rtcagentd: {error}")
 

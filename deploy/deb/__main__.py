@@ -32,7 +32,10 @@ def main() -> None:
     # what the files' times are cut to: two builds of one commit are the same
     commit_time = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
     os.environ.setdefault("SOURCE_DATE_EPOCH", subprocess.check_output(commit_time, text=True).strip() or "0")
-    server = Path(os.environ.get("RTCAGENT_LIVEKIT_SERVER") or ROOT / "build/sfu/livekit-server")
+    if arguments.arch == payload.own_arch():
+        server = Path(os.environ.get("RTCAGENT_LIVEKIT_SERVER") or ROOT / "build/sfu/livekit-server")
+    else:
+        server = ROOT / f"build/sfu/livekit-server-{arguments.arch}"
     work = ROOT / "build/deb" / arguments.arch
     try:
         environment = payload.build(ROOT, work, arguments.arch, server)

@@ -11,8 +11,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-PYTHON = (3, 11)
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}  # Debian's name, the kernel's
+import cross
+from cross import MACHINES, PYTHON
+
 PROGRAMS = {
     "rtcagentd": "rtcagentd.main",
     "rtcagent-engine": "rtcagentd.engine.main",
@@ -44,14 +45,10 @@ def project_version(root: Path) -> str:
 
 def build(root: Path, work: Path, arch: str, server: Path) -> Path:
     """Make the environment below `work`; the requirements are installed anew only when their lock has changed."""
-    if arch != own_arch():
-        raise BuildError(
-            f"{arch} is built on an {arch} machine: everything but two parts is at hand for it (the locked wheels, "
-            "livekit-server through GOARCH), and the native module and systemd-python need its compiler and libraries"
-        )
     if not os.access(server, os.X_OK):
         raise BuildError(f"{server} is missing: run make build")
-    requirements = _requirements(root, work)
+    settings = {} if arch == own_arch() else _foreign_settings(root, arch)
+    requirements = _requirements(root, work, settings)
     environment = work / "environment"
     shutil.rmtree(environment, ignore_errors=True)
     packages = environment / "lib/python{}.{}/site-packages".format(*PYTHON)
@@ -61,11 +58,23 @@ def build(root: Path, work: Path, arch: str, server: Path) -> Path:
     own = work / "own"
     shutil.rmtree(own, ignore_errors=True)
     native = f"--config-settings=build-dir={work / 'native'}"
-    _pip(root, "--target", own, "--no-deps", "--no-build-isolation", native, root, root / "clients/python")
+    projects = [root, root / "clients/python"]
+    _pip(root, settings, "--target", own, "--no-deps", "--no-build-isolation", native, *projects)
     shutil.copytree(own, packages, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_LEFT_OUT))
     _programs(environment, server)
+    if wrong := cross.foreign(environment, arch):
+        raise BuildError(f"not for {arch}: {', '.join(str(path.relative_to(environment)) for path in wrong)}")
     _compile(packages)
     return environment
+
+
+def _foreign_settings(root: Path, arch: str) -> dict[str, str]:
+    if arch != "arm64":
+        raise BuildError(f"{arch} is built on an {arch} machine: Debian's cross compiler is looked after for arm64 alone")
+    try:
+        return cross.environment(cross.sysroot(root / f"build/sysroot/{arch}", arch, cross.libraries(root)), arch)
+    except cross.CrossError as error:
+        raise BuildError(str(error)) from error
 
 
 def digest(folder: Path) -> str:
@@ -77,7 +86,7 @@ def digest(folder: Path) -> str:
     return found.hexdigest()[:12]
 
 
-def _requirements(root: Path, work: Path) -> Path:
+def _requirements(root: Path, work: Path, settings: dict[str, str]) -> Path:
     lock = root / "requirements/run.txt"
     stamp = work / "requirements.stamp"
     target = work / "requirements"
@@ -85,15 +94,16 @@ def _requirements(root: Path, work: Path) -> Path:
     if not target.exists() or not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(target, ignore_errors=True)
         stamp.unlink(missing_ok=True)
-        _pip(root, "--target", target, "--require-hashes", "--no-deps", "--no-build-isolation", "-r", lock)
+        _pip(root, settings, "--target", target, "--require-hashes", "--no-deps", "--no-build-isolation", "-r", lock)
         stamp.write_text(wanted)
     return target
 
 
-def _pip(root: Path, *arguments: str | Path) -> None:
+def _pip(root: Path, settings: dict[str, str], *arguments: str | Path) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"  # of the build's own tools
-    done = subprocess.run([*command, *arguments], cwd=root, env={**os.environ, "PATH": path}, check=False)
+    environment = {**os.environ, "PATH": path, **settings}
+    done = subprocess.run([*command, *arguments], cwd=root, env=environment, check=False)
     if done.returncode != 0:
         raise BuildError("pip failed, see above; the packages of deploy/packages.txt and make build come first")
 

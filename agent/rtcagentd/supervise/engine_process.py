@@ -78,6 +78,11 @@ class EngineProcess:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    async def wait(self) -> None:
+        """Return when this supervision has ended, which it does when it is left, or with the defect that ended it."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     def replace(self, why: str) -> None:
         """Kill this engine and start another: it does not do what it should."""
         self._order(EngineEnd(EngineEnd.Kind.LOST, why))
