@@ -1,9 +1,10 @@
 """The doctor's findings, on machines that are made wrong in one way each."""
 
+import asyncio
 import os
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,11 +15,12 @@ import pytest
 from rtcagentd.access.certificates import Authority
 from rtcagentd.config import Config
 from rtcagentd.doctor import __main__ as doctor
-from rtcagentd.doctor import configuration, media, network, ports, storage
+from rtcagentd.doctor import configuration, daemon, media, network, ports, processes, storage, token_endpoint, units
 from rtcagentd.doctor.findings import Finding, Level
 from rtcagentd.doctor.processes import Account, Process, Processes, current, look
 
 from tests.parts.ports import free_tcp_port
+from tests.parts.token_endpoint import token_endpoint as endpoint_that_runs
 
 STRANGER = Account("stranger", 4242, frozenset({4242}))
 
@@ -63,20 +65,122 @@ def test_files_with_secrets_and_certificates(tmp_path: Path) -> None:
     tokens.write_text("")
     tokens.chmod(0o644)
     listener = {"address": "localhost:1", "tls": {"cert": cert, "key": key}, "token_file": tokens}
-    found = levels(configuration.check(config(tmp_path, listen=[listener])))
+    found = levels(configuration.check(config(tmp_path, listen=[listener]), nobody_runs()))
     assert found["listener localhost:1: tokens"] is Level.PROBLEM
     assert "listener localhost:1: key" not in found
     assert found["listener localhost:1: certificate"] is Level.OK
     key.unlink()
     cert.write_text("nonsense")
-    found = levels(configuration.check(config(tmp_path, listen=[listener])))
+    found = levels(configuration.check(config(tmp_path, listen=[listener]), nobody_runs()))
     assert found["listener localhost:1: key"] is Level.PROBLEM
     assert found["listener localhost:1: certificate"] is Level.PROBLEM
 
 
+def test_files_that_the_service_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of root, and those where a hardened unit sees nothing."""
+    secret, clip = tmp_path / "secret", tmp_path / "clips"
+    clip.mkdir(mode=0o755)
+    secret.touch(mode=0o600)
+    settings = {
+        "room_server": {"url": "ws://localhost", "api_key": "key", "api_secret_file": secret},
+        "media": {"folders": [clip]},
+    }
+    monkeypatch.setattr(processes, "_may", lambda who, path, access: who is not STRANGER or path not in (secret, clip))
+    monkeypatch.setattr(units, "HIDDEN", (tmp_path / "home",))
+    assert list(configuration.check(config(tmp_path, **settings), nobody_runs())) == []
+    found = list(configuration.check(config(tmp_path, **settings), nobody_runs(STRANGER)))
+    assert f"chown stranger {secret}" in the(found, str(secret)).advice
+    assert the(found, "media folder").level is Level.PROBLEM
+    monkeypatch.setattr(units, "HIDDEN", (tmp_path,))
+    found = list(configuration.check(config(tmp_path, **settings, engine={"launcher": "systemd"}), nobody_runs()))
+    assert the(found, str(secret)).level is Level.PROBLEM
+
+
+def test_a_file_is_reached_through_its_folders(tmp_path: Path) -> None:
+    file = tmp_path / "folder" / "file"
+    file.parent.mkdir(mode=0o755)
+    file.touch(mode=0o644)
+    assert processes.may_read(STRANGER, Path("/etc/passwd"))
+    file.parent.chmod(0o700)
+    assert processes.may_read(STRANGER, file) is False
+    assert processes.may_read(current(), file)
+
+
+UNIT_FACTS = {
+    "rtcagent-engine.service": "LoadState=loaded\nUser=root\nGroup=root\nSupplementaryGroups=video 4243\n",
+    "rtcagentd.service": "LoadState=loaded\nActiveState=activating\nResult=exit-code\nNRestarts=3\nUser=root\nGroup=\n"
+    "SupplementaryGroups=\n",
+}
+
+
+def test_what_systemd_says_of_the_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's groups are those of its unit, though none runs; a daemon that fails to start is told of."""
+    facts = dict(UNIT_FACTS)
+
+    def run(command: Sequence[str], **_: Any) -> "subprocess.CompletedProcess[str]":
+        said = "rtcagentd: listen: no such file\n" if command[0] == "journalctl" else facts.get(command[-1], "")
+        return subprocess.CompletedProcess(command, 0, said, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(units, "BOOTED", tmp_path)
+    wanted = config(tmp_path, engine={"launcher": "systemd"})
+    found = look(wanted)
+    assert 4243 in found.engine_account.gids
+    assert found.engine_account.name == "root"
+    trouble = the(daemon.check(wanted, found, None), "daemon")
+    assert trouble.level is Level.PROBLEM
+    assert trouble.text == "rtcagentd fails to start: rtcagentd: listen: no such file"
+    facts["rtcagentd.service"] = facts["rtcagentd.service"].replace("activating", "inactive")
+    assert the(daemon.check(wanted, found, None), "daemon").level is Level.NOTE
+
+
+async def test_the_token_endpoint(tmp_path: Path) -> None:
+    """A GET tells whether it is there, trusted, and takes our credentials; no token is asked for."""
+
+    async def found(**settings: Any) -> Finding:
+        wanted = config(tmp_path, token_endpoint=endpoint.settings(**settings))
+        return the(await asyncio.to_thread(lambda: list(token_endpoint.check(wanted, nobody_runs()))), "token endpoint")
+
+    assert list(token_endpoint.check(config(tmp_path), nobody_runs())) == []
+    async with endpoint_that_runs(tmp_path, lambda _: pytest.fail("it was asked for a token")) as endpoint:
+        answered = await found()
+        assert answered.level is Level.OK, answered
+        stranger = await found(ca_file=str(endpoint.client_cert))
+        assert stranger.level is Level.PROBLEM
+        assert "certificate is not trusted" in stranger.text
+        endpoint.bearer_file.chmod(0o644)
+        assert "chmod 600" in (await found()).text
+        endpoint.bearer_file.chmod(0o600)
+        assert "bearer_file" in (await found(bearer_file=str(tmp_path / "none"))).text
+        await endpoint.stop()
+        away = await found()
+        assert away.level is Level.PROBLEM
+        assert "refused" in away.text
+        await endpoint.start(wants_certificate=True)
+        refused = await found()
+        assert refused.level is Level.PROBLEM
+        assert "client_cert" in refused.advice
+        shown = {"client_cert": str(endpoint.client_cert), "client_key": str(endpoint.client_key)}
+        assert (await found(**shown)).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("status", "level"),
+    [(405, Level.OK), (401, Level.PROBLEM), (403, Level.NOTE), (302, Level.PROBLEM), (503, Level.NOTE)],
+)
+def test_what_a_token_endpoint_answers(tmp_path: Path, status: int, level: Level) -> None:
+    with FakeRoomServer(status) as fake:
+        settings = {"url": fake.url.replace("ws:", "http:") + "/t?secret=x", "insecure": True}
+        found = the(token_endpoint.check(config(tmp_path, token_endpoint=settings), nobody_runs()), "token endpoint")
+    assert found.level is level
+    assert "secret=x" not in found.text
+
+
 def test_a_socket_path_that_is_too_long(tmp_path: Path) -> None:
     listener = {"address": f"unix:/{'x' * 107}"}
-    assert the(configuration.check(config(tmp_path, listen=[listener])), "listener").level is Level.PROBLEM
+    assert (
+        the(configuration.check(config(tmp_path, listen=[listener]), nobody_runs()), "listener").level is Level.PROBLEM
+    )
 
 
 def test_a_state_folder_that_may_not_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ ALLOWED = {
     "access": {"config", "control"},
     "api": {"access", "config", "control", "journal", "store"},
     "metrics": {"config", "control", "journal", "supervise"},
-    "doctor": {"config", "supervise"},
+    "doctor": {"config", "control", "supervise"},
     "engine": set[str](),
 }
 

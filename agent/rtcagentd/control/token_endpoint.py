@@ -61,8 +61,11 @@ class Credentials:
     def _headers(self) -> dict[str, str]:
         if self.bearer_file is None:
             return {}
-        _check_private(self.bearer_file, "bearer_file")
-        bearer = self.bearer_file.read_text(encoding="ascii").strip()
+        try:
+            _check_private(self.bearer_file, "bearer_file")
+            bearer = self.bearer_file.read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise ValueError(f"bearer_file {self.bearer_file}: {error.strerror}") from error
         if not bearer or any(not "!" <= character <= "~" for character in bearer):
             raise ValueError(f"bearer_file {self.bearer_file} does not hold one word of printable characters")
         return {"Authorization": f"Bearer {bearer}"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rtcagentd import __version__
 from rtcagentd.config import Config
-from rtcagentd.doctor import configuration, daemon, media, network, ports, storage
+from rtcagentd.doctor import configuration, daemon, media, network, ports, storage, token_endpoint
 from rtcagentd.doctor.findings import Finding, Level, problem
 from rtcagentd.doctor.processes import Processes, look
 
@@ -22,7 +22,7 @@ def examine(config_path: Path, address: str | None) -> Iterator[Finding]:
     config, found = configuration.read(config_path)
     yield from found
     processes = look(config)
-    yield from _guarded("configuration", lambda: configuration.check(config))
+    yield from _guarded("configuration", lambda: configuration.check(config, processes))
     for name, part in _PARTS.items():
         yield from _guarded(name, lambda part=part: part(config, processes))  # type: ignore[misc]
     yield from _guarded("daemon", lambda: daemon.check(config, processes, address))
@@ -33,6 +33,7 @@ _PARTS: dict[str, Callable[[Config, Processes], Iterator[Finding]]] = {
     "ports": ports.check,
     "media": lambda config, processes: media.check(processes),
     "network": network.check,
+    "token endpoint": token_endpoint.check,
 }
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from cryptography import x509
 
 from rtcagentd.config import Config, ConfigError, Listener, load
+from rtcagentd.doctor import units
 from rtcagentd.doctor.findings import Finding, note, ok, problem
+from rtcagentd.doctor.processes import Processes, may_read
 
 ABOUT = "configuration"
 EXPIRES_SOON = timedelta(days=14)
@@ -29,16 +31,54 @@ def read(path: Path) -> tuple[Config, list[Finding]]:
         return Config(), [problem(ABOUT, " ".join(str(error).split()), advice)]
 
 
-def check(config: Config) -> Iterator[Finding]:
-    """The files that the configuration names."""
+def check(config: Config, processes: Processes) -> Iterator[Finding]:
+    """The files that the configuration names, and whether the daemon may read them."""
     for listener in config.listeners:
         yield from _listener(listener)
     server = config.room_server
     if server is not None and server.api_secret_file is not None:
         yield from _secret("room server key", server.api_secret_file)
+    for path in _files(config):
+        yield from _readable(path, config, processes)
+    engine = processes.engine_account
     for folder in config.media.folders:
         if not folder.is_dir():
             yield note("media folder", f"{folder} is no folder", "create it, or correct media.folders")
+        elif may_read(engine, folder) is False:
+            text = f"{engine.name}, as whom the engine runs, may not read {folder}"
+            yield problem("media folder", text, f"chmod o+rX {folder}, and the folders above it")
+
+
+def _files(config: Config) -> Iterator[Path]:
+    """Those that the daemon reads."""
+    wanted: list[Path | None] = [config.desired.folder]
+    for listener in config.listeners:
+        wanted.append(listener.token_file)
+        if listener.tls is not None:
+            wanted += [listener.tls.cert, listener.tls.key, listener.tls.client_ca]
+    if config.room_server is not None:
+        wanted.append(config.room_server.api_secret_file)
+    if (endpoint := config.token_endpoint) is not None:
+        wanted += [endpoint.ca_file, endpoint.bearer_file, endpoint.client_cert, endpoint.client_key]
+    for path in wanted:
+        if path is not None:
+            yield path
+
+
+def _readable(path: Path, config: Config, processes: Processes) -> Iterator[Finding]:
+    who = processes.daemon_account
+    advice = f"chown {who.name} {path}, and let {who.name} into the folders above it"
+    try:
+        may = may_read(who, path)
+    except FileNotFoundError:
+        return  # told of where it is looked into
+    except OSError as error:
+        yield note(str(path), f"it cannot be looked at: {error.strerror}", "run this as root")
+        return
+    if config.engine.launcher == "systemd" and any(path.is_relative_to(each) for each in units.HIDDEN):
+        yield problem(str(path), "the service sees neither homes nor /tmp", "move it below /etc/rtcagent")
+    elif may is False:
+        yield problem(str(path), f"{who.name}, as whom rtcagentd runs, may not read it", advice)
 
 
 def _listener(listener: Listener) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from rtcagent_client.errors import describe_cause
 from rtcagent_client.words import describe_object
 
 from rtcagentd.config import Config
+from rtcagentd.doctor import units
 from rtcagentd.doctor.findings import Finding, note, ok, problem
 from rtcagentd.doctor.processes import Processes
 
@@ -19,6 +20,9 @@ ABOUT = "daemon"
 def check(config: Config, processes: Processes, address: str | None) -> Iterator[Finding]:
     """The daemon at `address`, else at the first listener that needs no token."""
     daemon = processes.daemon
+    if daemon is None and address is None and (said := units.failure_to_start()):
+        yield problem(ABOUT, f"rtcagentd fails to start: {said}", "look into its log: journalctl -u rtcagentd")
+        return
     if daemon is None and address is None:
         yield note(ABOUT, "rtcagentd does not run", "systemctl start rtcagentd, or rtcagentd --config FILE")
         return

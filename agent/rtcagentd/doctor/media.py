@@ -15,6 +15,7 @@ from rtcagentd.doctor.processes import Account, Processes, group_name, may_open
 
 DEV = Path("/dev")
 SYS_VIDEO = Path("/sys/class/video4linux")
+X11 = Path("/tmp/.X11-unix")
 NATIVE_S = 60
 # In a process of its own, like the engine: a broken GStreamer plugin may end the process that loads it.
 _NATIVE = (
@@ -121,7 +122,8 @@ def _display(who: Account) -> Finding:
     )
     if wayland:
         return ok("display", f"Wayland at {wayland[0]}")
-    x11 = sorted(Path("/tmp/.X11-unix").glob("X[0-9]*"))
+    # one that belongs to somebody's session is of no use to a service, whose /tmp is its own, too
+    x11 = sorted(X11.glob("X[0-9]*")) if who.is_ours or runtime.is_dir() else []
     if x11:
         return ok("display", f"X11 at :{x11[0].name.removeprefix('X')}")
     text = f"{who.name} has no display: nothing can be shown, and no screen be shared"

@@ -4,11 +4,11 @@ import contextlib
 import grp
 import os
 import pwd
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtcagentd.config import Config
+from rtcagentd.doctor import units
 
 PROC = Path("/proc")
 ACL = "system.posix_acl_access"
@@ -44,17 +44,21 @@ class Processes:
 
 
 def look(config: Config) -> Processes:
-    """Find the agent's processes. Where none runs, its account is that of the units, of the state, or our own."""
+    """Find the agent's processes. Where none runs, its account is that of its unit, of the state, or our own."""
+    by_units = config.engine.launcher == "systemd"
     pid = _holder(config.state_dir / "lock")
     daemon = _process(pid) if pid is not None else None
     engine = _engine(config, daemon)
-    daemon_account = daemon.account if daemon is not None else _owner(config.state_dir) or current()
-    engine_account = daemon_account
+    if daemon is not None:
+        daemon_account = daemon.account
+    else:
+        of_unit = _of_unit(units.DAEMON) if by_units else None
+        daemon_account = of_unit or _owner(config.state_dir) or current()
     if engine is not None:
         engine_account = engine.account
-    elif config.engine.launcher == "systemd":
-        with contextlib.suppress(KeyError):
-            engine_account = account(pwd.getpwnam("rtcagent-engine"))
+    else:
+        of_unit = _of_unit(config.engine.unit) if by_units else None
+        engine_account = of_unit or daemon_account
     return Processes(daemon, engine, daemon_account, engine_account)
 
 
@@ -69,22 +73,33 @@ def account(entry: pwd.struct_passwd) -> Account:
 
 def may_open(who: Account, path: Path) -> bool | None:
     """Whether an account may read and write what exists; None: an access list decides, which is not ours to ask."""
+    return _may(who, path, os.R_OK | os.W_OK)
+
+
+def may_read(who: Account, path: Path) -> bool | None:
+    """Whether an account may read a file, and comes to it through the folders above; OSError where there is none."""
+    path.stat()
+    answers = [_may(who, path, os.R_OK), *(_may(who, folder, os.X_OK) for folder in path.parents)]
+    return False if False in answers else None if None in answers else True
+
+
+def _may(who: Account, path: Path, access: int) -> bool | None:
+    """`access`: of os.access, whose bits are those of a file's mode."""
     if who.is_ours:
-        return os.access(path, os.R_OK | os.W_OK)
+        return os.access(path, access)
     if who.uid == 0:
         return True
     status = path.stat()
     with contextlib.suppress(OSError):
         if os.getxattr(path, ACL):
             return None
-    mode = status.st_mode
     if status.st_uid == who.uid:
-        needed = stat.S_IRUSR | stat.S_IWUSR
+        mode = status.st_mode >> 6
     elif status.st_gid in who.gids:
-        needed = stat.S_IRGRP | stat.S_IWGRP
+        mode = status.st_mode >> 3
     else:
-        needed = stat.S_IROTH | stat.S_IWOTH
-    return mode & needed == needed
+        mode = status.st_mode
+    return mode & access == access
 
 
 def group_name(gid: int) -> str:
@@ -146,6 +161,23 @@ def _process(pid: int) -> Process | None:
     except (OSError, ValueError, KeyError):
         return None  # it has ended
     return Process(pid, Account(_name(uid), uid, frozenset({gid, *groups})))
+
+
+def _of_unit(unit: str) -> Account | None:
+    """As whom a unit's processes run; the unit gives them groups that the user database does not."""
+    known = units.user_and_groups(unit)
+    if known is None:
+        return None
+    user, groups = known
+    try:
+        who = account(pwd.getpwuid(int(user)) if user.isdecimal() else pwd.getpwnam(user))
+    except KeyError:
+        return None
+    gids = set(who.gids)
+    for name in groups:
+        with contextlib.suppress(KeyError):
+            gids.add(int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid)
+    return Account(who.name, who.uid, frozenset(gids))
 
 
 def _owner(folder: Path) -> Account | None:
