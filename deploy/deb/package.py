@@ -22,7 +22,8 @@ Architecture: {arch}
 Maintainer: rtcagent <rtcagent@localhost>
 Installed-Size: {size}
 Depends: {depends}
-Recommends: libpam-systemd
+Recommends: libpam-systemd, systemd-timesyncd | time-daemon
+Suggests: zstd
 Section: video
 Priority: optional
 Description: remote control of a machine's camera and screen in RTC rooms
@@ -101,8 +102,8 @@ def _configuration(root: Path) -> str:
 
 def _documents(root: Path, tree: Path, version: str) -> None:
     folder = tree / "usr/share/doc/rtcagent"
-    for file in ("README.md", "docs/kiosk.md", "docs/callbacks.md"):
-        _write(folder / Path(file).name, (root / file).read_text())
+    for file in (root / "README.md", *(root / "docs").glob("*.md")):
+        _write(folder / file.name, file.read_text())
     _write(tree / "usr/share/rtcagent/rtcagent.toml", (root / "deploy/rtcagent.toml").read_text())  # for sessions
     _write(folder / "copyright", (HERE / "files/copyright").read_text())
     changes = (

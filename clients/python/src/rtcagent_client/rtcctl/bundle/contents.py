@@ -30,6 +30,7 @@ LOG_BYTES = 8 << 20  # of each log file, its end
 LOG_LINES = 20_000
 COMMAND_S = 30
 UNITS = ("rtcagentd", "rtcagent-engine")
+SESSION_ENGINE = "rtcagent-session-engine"  # a user's unit; only where the engine runs in a desktop session
 
 README = """\
 What rtcctl bundle packed about one rtcagent. Tokens, keys, passwords and the credentials in addresses were removed;
@@ -163,17 +164,17 @@ def _logs(contents: Contents, logs: list[Path], after: datetime | None) -> None:
         return
     command = ["journalctl", "--no-pager", "--output=short-iso-precise", f"--lines={LOG_LINES}"]
     command += [f"--since=@{int(after.timestamp())}"] if after is not None else []
-    for unit in UNITS:
+    matches = {unit: f"--unit={unit}" for unit in UNITS}
+    matches[SESSION_ENGINE] = "_SYSTEMD_USER_UNIT=rtcagent-engine.service"
+    for unit, match in matches.items():
         try:
-            said = subprocess.run(
-                [*command, f"--unit={unit}"], capture_output=True, text=True, timeout=COMMAND_S, check=False
-            )
+            said = subprocess.run([*command, match], capture_output=True, text=True, timeout=COMMAND_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             contents.lack(f"the log of {unit}", error)
             continue
         if said.returncode == 0 and len(said.stdout.splitlines()) > 1:
             contents.put(f"log-{unit}.txt", said.stdout)
-        else:
+        elif unit != SESSION_ENGINE:
             contents.lack(f"the log of {unit}", said.stderr.strip() or said.stdout.strip() or "it is empty")
 
 
