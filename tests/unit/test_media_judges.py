@@ -29,7 +29,7 @@ def test_a_link_that_answers_nothing_is_dead_within_three_seconds() -> None:
 def test_a_room_into_which_nothing_is_sent_may_be_silent_for_longer() -> None:
     judge = LinkJudge(100.0)
     alive = [judge.observe(now, RoomReading(10, 50)) for _, now in looks(50)]
-    assert all(alive[:19])
+    assert all(alive[:13])
     assert not alive[-1]
 
 
@@ -111,3 +111,13 @@ def test_a_source_without_frames_is_not_a_stalled_stream() -> None:
     stream.moving = set()
     assert stream.until(st.MEDIA_STATE_NO_FRAMES) < 4
     assert {stream.look() for _ in range(20)} == {st.MEDIA_STATE_NO_FRAMES}
+
+
+def test_a_source_that_ends_just_after_its_last_report_is_not_a_stalled_stream() -> None:
+    """The last frames are never acknowledged by a report of their own."""
+    stream = Stream()
+    stream.until(st.MEDIA_STATE_LIVE)
+    stream.moving -= {"acknowledged"}
+    stream.look()
+    stream.moving = set()
+    assert st.MEDIA_STATE_STALLED not in {stream.look() for _ in range(20)}

@@ -7,9 +7,9 @@ from rtcagent.v1 import state_pb2 as state
 
 from rtcagentd.engine.livekit.media_stats import PublicationReading, RoomReading
 
-# A server acknowledges media 10 to 20 times a second; libwebrtc asks for a sign of life every 2.5 s without.
+# A server acknowledges media 10 to 20 times a second; without any, libwebrtc asks for a sign of life every 2.5 s.
 UNANSWERED_S = 1.7
-SILENT_S = 8.0
+SILENT_S = 5.5
 # Receiver reports come once a second.
 ACKNOWLEDGED_S = 2.5
 STALLED_S = 2.6
@@ -78,6 +78,7 @@ class StreamJudge:
         last = min(self._encoded_at, self._sent_at, self._acknowledged_at)
         if now - last < ACKNOWLEDGED_S and last > self._should_flow_since:
             return state.MEDIA_STATE_LIVE
-        if now - max(last, self._should_flow_since) >= STALLED_S:
+        # measured by the frames that were to get through: a source that has just ended is no stream that stalls
+        if self._pushed_at - max(last, self._should_flow_since) >= STALLED_S:
             return state.MEDIA_STATE_STALLED
         return state.MEDIA_STATE_UNSPECIFIED
