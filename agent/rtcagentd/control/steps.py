@@ -19,7 +19,7 @@ from rtcagentd.control.events import capture_changed, cause, event, publication_
 from rtcagentd.control.join_tokens import NoToken
 from rtcagentd.control.objects import Key, room_id_of, room_key
 from rtcagentd.control.presence import Presence
-from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.progress import Progress, ProgressTable
 from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.server_watch import GATED, ServerWatch
 from rtcagentd.control.state import State
@@ -158,6 +158,7 @@ class Steps:
         joined.join_type = st.JOIN_TYPE_RECONNECTED if room_id in self._joined else st.JOIN_TYPE_FIRST
         joined.joined_at.GetCurrentTime()
         self._joined.add(room_id)
+        self._forget_streams(room_id)  # also what ended while this room was being joined, or was refused in the last
         self._progress.succeeded(step.key, step.digest)
         await self._state.record(room_changed(joined), *self._presence.joined(room_id, answer.user_ids))
 
@@ -245,20 +246,20 @@ class Steps:
         if self._is_first_try(step.key):
             status.state = st.PUBLICATION_STATE_PUBLISHING
             self._state.record(publication_changed(status))
+        session = self._progress.of(room_key(stream.room_id))
         try:
             answer = await self._session.publish(request)
         except StepTimeout:
             answer = en.PublishResponse(failure=_timeout("publishing the stream"))
+        if not self._is_in(stream.room_id, session):
+            self._progress.forget(step.key)
+            return
         if answer.HasField("failure"):
             await self.publication_failed(status, step.key, step.digest, answer.failure)
             return
         status.MergeFrom(answer.publication)
         status.muted = stream.muted
         status.state = st.PUBLICATION_STATE_PUBLISHED
-        room = fold.find_room(self._state.reported, stream.room_id)
-        if room is None or room.state not in (st.ROOM_STATE_JOINED, st.ROOM_STATE_RECONNECTING):
-            self._progress.forget(step.key)  # the room was lost meanwhile, and the publication with it
-            return
         self._progress.succeeded(step.key, step.digest)
         before = fold.find_publication(self._state.reported, stream.room_id, stream.source_id)
         status.first_frame_sent = before is not None and before.first_frame_sent
@@ -306,10 +307,14 @@ class Steps:
             name=step.name,
             subscribed=step.subscribed,
         )
+        session = self._progress.of(room_key(step.room_id))
         try:
             answer = await self._session.set_subscribed(request)
         except StepTimeout:
             answer = en.SetSubscribedResponse(failure=_timeout("subscribing to the stream"))
+        if not self._is_in(step.room_id, session):
+            self._progress.forget(step.key)
+            return
         if not answer.HasField("failure"):
             self._progress.succeeded(step.key, step.digest)
             return
@@ -326,6 +331,10 @@ class Steps:
             await self._state.record(event(refused))
 
     # --
+
+    def _is_in(self, room_id: str, session: Progress) -> bool:
+        """Whether the room is still that of `session`. If not, an answer about a stream says nothing of the next."""
+        return session.applied is not None and self._progress.of(room_key(room_id)) is session
 
     def _is_first_try(self, key: Key) -> bool:
         return self._progress.of(key).failures == 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from typing import Any
 
 from livekit import rtc
@@ -162,6 +163,7 @@ class Publications:
         self._publications: dict[str, Publication] = {}
         self._room_over: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._withdrawing: set[asyncio.Task[None]] = set()  # of what the agent gave up
+        self.changed_at = -math.inf  # when a track was last added or removed, on the event loop's clock
 
     async def publish(self, request: contract.PublishRequest) -> state.PublicationStatus:
         """Send the source into the room; another encoder, kind or name than before publishes again."""
@@ -195,6 +197,8 @@ class Publications:
             publication.close()
             await self._undo(publication, publishing)
             raise
+        finally:
+            self.changed_at = asyncio.get_running_loop().time()
         log.info("%s is published in %s", request.source_id, request.room_id)
         return publication.status()
 
@@ -306,6 +310,7 @@ class Publications:
         except (rtc.participant.UnpublishTrackError, TimeoutError) as error:
             # Without frames in any case, and the room forgets it when the agent leaves.
             log.warning("%s was not withdrawn cleanly: %r", publication.request.source_id, error)
+        self.changed_at = asyncio.get_running_loop().time()
 
     def _drop(self, publication: Publication) -> None:
         if self._publications.get(publication.request.source_id) is publication:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,7 @@ CONNECT_ATTEMPT_S = 8.0  # for the signal connection; after a failure the SDK as
 ABANDONED_CONNECT_S = 30.0
 CLOSE_DEADLINE_S = 5.0
 METADATA_DEADLINE_S = 2.0
+QUIET_S = 0.25  # several round trips
 
 _QUALITY = {
     rtc.ConnectionQuality.QUALITY_LOST: state.CONNECTION_QUALITY_LOST,
@@ -67,6 +69,7 @@ class JoinedRoom:
         self._media_watch: MediaWatch | None = None  # while joined
         self._is_signal_lost = False
         self._joined_at = Timestamp()
+        self._connected_at = -math.inf  # on the event loop's clock
         self._metadata_changed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
         self._listen()
@@ -130,6 +133,7 @@ class JoinedRoom:
         # In one go with the connect, before the SDK can tell the first thing that happens in the room.
         self._state = state.ROOM_STATE_JOINED
         self._joined_at.GetCurrentTime()
+        self._connected_at = asyncio.get_running_loop().time()
         self._media_watch = MediaWatch(self.config.room_id, self._room, self.publications, self._events, self._on_link)
         for participant in self._room.remote_participants.values():
             self._on_user_joined(participant)
@@ -165,6 +169,7 @@ class JoinedRoom:
     async def _close(self) -> None:
         try:
             async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await asyncio.sleep(max(0.0, self._quiet_at() - asyncio.get_running_loop().time()))
                 await self._room.disconnect()
                 # After a disconnect by the server the SDK's listener may still have events to read.
                 if (listener := getattr(self._room, "_task", None)) is not None:
@@ -175,6 +180,12 @@ class JoinedRoom:
         if self._room._ffi_handle is not None:
             self._room._ffi_handle.dispose()
         log.info("the connection to %s is closed", self.config.room_id)
+
+    def _quiet_at(self) -> float:
+        """When the last exchange about connection and tracks will be over. A server that is still writing when the SDK
+        closes its socket does not read that the agent leaves, and shows it to the others for 20 s more.
+        """
+        return max(self._connected_at, self.publications.changed_at) + QUIET_S
 
     def _listen(self) -> None:
         subscriptions = self.subscriptions
