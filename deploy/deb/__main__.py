@@ -12,6 +12,7 @@ from pathlib import Path
 
 import package
 import payload
+from cross import MACHINES, PYTHON
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,16 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def main() -> None:
     """Build the packages, and print their paths."""
     parser = argparse.ArgumentParser(prog="make deb", description="Builds the Debian package.")
-    parser.add_argument(
-        "--arch", choices=list(payload.MACHINES), default=payload.own_arch(), help="Debian's name of it"
-    )
+    parser.add_argument("--arch", choices=list(MACHINES), default=payload.own_arch(), help="Debian's name of it")
     parser.add_argument(
         "--revision", action="append", help="after the version and +, to tell builds apart; several: a package each"
     )
     parser.add_argument("--output", type=Path, default=ROOT / "build/deb", help="folder for the package")
     arguments = parser.parse_args()
-    if sys.version_info[:2] != payload.PYTHON:
-        sys.exit("make deb: needs Python {}.{}, that of the machines it is for".format(*payload.PYTHON))
+    if sys.version_info[:2] != PYTHON:
+        sys.exit("make deb: needs Python {}.{}, that of the machines it is for".format(*PYTHON))
     # what the files' times are cut to: two builds of one commit are the same
     commit_time = ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"]
     os.environ.setdefault("SOURCE_DATE_EPOCH", subprocess.check_output(commit_time, text=True).strip() or "0")

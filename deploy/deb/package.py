@@ -12,7 +12,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from payload import PYTHON, digest
+from cross import PYTHON
+from payload import digest
 
 HERE = Path(__file__).resolve().parent
 _CONTROL = """\

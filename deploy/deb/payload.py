@@ -70,7 +70,9 @@ def build(root: Path, work: Path, arch: str, server: Path) -> Path:
 
 def _foreign_settings(root: Path, arch: str) -> dict[str, str]:
     if arch != "arm64":
-        raise BuildError(f"{arch} is built on an {arch} machine: Debian's cross compiler is looked after for arm64 alone")
+        raise BuildError(
+            f"{arch} is built on an {arch} machine: Debian's cross compiler is looked after for arm64 alone"
+        )
     try:
         return cross.environment(cross.sysroot(root / f"build/sysroot/{arch}", arch, cross.libraries(root)), arch)
     except cross.CrossError as error:
