@@ -24,7 +24,8 @@ help:
 	@echo 'make soak                the tests that take minutes to hours'
 	@echo 'make check               lint and types alone'
 	@echo 'make bench               the measurements of tests/bench'
-	@echo 'make deb                 the Debian package, in build/deb; REVISION=1 tells builds of one version apart'
+	@echo 'make deb                 the Debian package, in build/deb; REVISION=1 tells builds of one version apart,'
+	@echo '                         ARCH=arm64 builds it for that processor, on amd64 too'
 	@echo 'make clean               remove what was built, and .venv; .run (the demo'"'"'s state) stays'
 	@echo 'SKIP_PACKAGES=1          leaves the system packages of deploy/packages.txt to you'
 
@@ -42,7 +43,8 @@ test: check
 	$(BIN)/python -m pytest --junitxml=build/test/results.xml
 	$(BIN)/python tests/check_skips.py build/test/results.xml tests/skips.txt
 
-deb: build
+deb:
+	@$(SETUP) $(if $(ARCH),--arch $(ARCH))
 	$(BIN)/python deploy/deb $(if $(ARCH),--arch $(ARCH)) $(if $(REVISION),--revision $(REVISION))
 
 soak: setup-test

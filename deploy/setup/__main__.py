@@ -1,15 +1,17 @@
-"""Installs and builds what is missing, and says what it does: `python3 deploy/setup [--dev]`, called by the Makefile.
+"""Installs and builds what is missing, and says what it does: called by the Makefile.
 
-Uses the standard library of Python 3.11 alone. Each step is skipped while its inputs are the same as when it was done.
+`python3 deploy/setup [--dev] [--arch ARCH]`. Uses the standard library of Python 3.11 alone.
+Each step is skipped while its inputs are the same as when it was done.
 """
 
 import argparse
 import os
+import platform
 import shutil
 import sys
 import time
 
-from steps import ROOT, Step, plan
+from steps import FOREIGN, ROOT, Step, plan
 from tell import SetupError, say
 
 _LARGE_MB = 200  # what is smaller needs no announcement
@@ -19,10 +21,13 @@ def main() -> int:
     """Exit status 0: everything is there."""
     parser = argparse.ArgumentParser(prog="deploy/setup", description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also what tests, checks and measurements need")
+    parser.add_argument("--arch", choices=[*FOREIGN, "amd64"], help="also what the Debian package for it needs")
     arguments = parser.parse_args()
+    foreign = arguments.arch if FOREIGN.get(arguments.arch) not in (None, platform.machine()) else None
     started = time.monotonic()
     try:
-        steps = plan(dev=arguments.dev, packages=os.environ.get("SKIP_PACKAGES", "") in ("", "0"))
+        wants_packages = os.environ.get("SKIP_PACKAGES", "") in ("", "0")
+        steps = plan(dev=arguments.dev, packages=wants_packages, foreign=foreign)
         open_steps = [step for step in steps if not step.is_done()]
         if not open_steps:
             return 0

@@ -21,6 +21,8 @@ LOGS = BUILD / "setup-logs"
 SFU = BUILD / "sfu" / "livekit-server"
 
 _NETWORK_ADVICE = "check the network, and the proxy and index that pip is configured with, then run make again"
+# The other processors that a package can be built for, by Debian's name of them, and the kernel's.
+FOREIGN = {"arm64": "aarch64"}
 _INTERPRETER = f"{platform.python_version()} {sys.executable} {platform.machine()}"
 
 
@@ -43,9 +45,12 @@ class Step:
     run: Callable[[], None]
 
 
-def plan(*, dev: bool, packages: bool) -> list[Step]:
-    """The steps in their order; `dev` adds what tests and checks need, `packages` is whether to look after them."""
-    steps = [_packages(dev)] if packages else []
+def plan(*, dev: bool, packages: bool, foreign: str | None = None) -> list[Step]:
+    """The steps in their order; `packages` is whether to look after the system's.
+
+    `dev` adds what tests and checks need, `foreign` what the package for that other processor needs.
+    """
+    steps = [_packages(dev, foreign)] if packages else []
     steps += [
         Step("virtual environment", Cost(0, 20, 3), _has_venv, _make_venv),
         _requirements("build", Cost(15, 30, 6)),
@@ -60,13 +65,16 @@ def plan(*, dev: bool, packages: bool) -> list[Step]:
         ),
         _room_server(),
     ]
+    if foreign:
+        steps.append(_room_server(foreign))
     if dev:
         steps.append(_browser_library())
     return steps
 
 
-def _packages(dev: bool) -> Step:
-    names = wanted_packages(ROOT / "deploy/packages.txt", ("build", "run", "test") if dev else ("build", "run"))
+def _packages(dev: bool, foreign: str | None) -> Step:
+    purposes = ["build", "run", *(["test"] if dev else []), *([foreign] if foreign else [])]
+    names = wanted_packages(ROOT / "deploy/packages.txt", purposes)
     missing = missing_packages(names)
     share = len(missing) / len(names)
     full = Cost(530, 2500, 110) if dev else Cost(270, 1450, 60)
@@ -133,16 +141,19 @@ def _pip(title: str, *arguments: str, target: Path | None = None) -> None:
     )
 
 
-def _room_server() -> Step:
-    stamp = Stamp(SFU.parent / "stamp", [ROOT / "deploy/sfu"])
+def _room_server(foreign: str | None = None) -> Step:
+    target = SFU.with_name(f"{SFU.name}-{foreign}") if foreign else SFU
+    stamp = Stamp(SFU.parent / (f"stamp-{foreign}" if foreign else "stamp"), [ROOT / "deploy/sfu"])
 
     def run() -> None:
         stamp.clear()
         SFU.parent.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
         environment.setdefault("HOME", str(BUILD))
+        if foreign:
+            environment |= {"GOARCH": foreign, "CGO_ENABLED": "0"}
         run_long(
-            "building livekit-server",
+            f"building {target.name}",
             [
                 _go(),
                 "build",
@@ -151,10 +162,10 @@ def _room_server() -> Step:
                 "-buildvcs=false",
                 "-ldflags=-s -w",
                 "-o",
-                SFU,
+                target,
                 "github.com/livekit/livekit-server/cmd/server",
             ],
-            log=LOGS / "livekit-server.log",
+            log=LOGS / f"{target.name}.log",
             cwd=ROOT / "deploy/sfu",
             environment=environment,
             advice="check the network and GOPROXY, then run make again",
@@ -162,7 +173,7 @@ def _room_server() -> Step:
         stamp.set()
 
     cost = Cost(90, 1060, 150) if shutil.which("go") else Cost(160, 1300, 160)
-    return Step("livekit-server, built from deploy/sfu", cost, lambda: SFU.exists() and stamp.is_current(), run)
+    return Step(f"{target.name}, built from deploy/sfu", cost, lambda: target.exists() and stamp.is_current(), run)
 
 
 def _go() -> Path:

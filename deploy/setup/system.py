@@ -13,14 +13,14 @@ _INSTALL = ("apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPk
 
 def wanted_packages(path: Path, purposes: Collection[str]) -> list[str]:
     """The packages in the file that serve one of the purposes."""
-    found = []
+    found: list[str] = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         fields = line.partition("#")[0].split()
         if not fields:
             continue
-        if len(fields) != 2 or fields[0] not in ("build", "run", "test"):
-            raise SetupError(f"{path} line {number} is not `build|run|test PACKAGE`; correct it")
-        if fields[0] in purposes:
+        if len(fields) != 2 or fields[0] not in ("build", "run", "test", "arm64"):
+            raise SetupError(f"{path} line {number} is not `build|run|test|arm64 PACKAGE`; correct it")
+        if fields[0] in purposes and fields[1] not in found:
             found.append(fields[1])
     return found
 
