@@ -46,7 +46,7 @@ def project_version(root: Path) -> str:
 def build(root: Path, work: Path, arch: str, server: Path) -> Path:
     """Make the environment below `work`; the requirements are installed anew only when their lock has changed."""
     if not os.access(server, os.X_OK):
-        raise BuildError(f"{server} is missing: run make build")
+        raise BuildError(f"{server} is missing: make deb ARCH={arch} builds it")
     settings = {} if arch == own_arch() else _foreign_settings(root, arch)
     requirements = _requirements(root, work, settings)
     environment = work / "environment"
