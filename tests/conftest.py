@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # imported in the fixtures, so that unit tests need neither b
     from tests.parts.chromium import Chromium
     from tests.parts.daemon import Daemon, MakeDaemon
     from tests.parts.listener import Listener
+    from tests.parts.pulse import Pulse
     from tests.parts.room_server import RoomServer
 
 TEST_TIMEOUT_S = 60
@@ -107,6 +108,20 @@ async def listener() -> AsyncIterator[Listener]:
     participant = Listener()
     yield participant
     await participant.close()
+
+
+@pytest_asyncio.fixture
+async def pulse(shown_logs: dict[str, Callable[[], str]]) -> AsyncIterator[Pulse]:
+    """A running PulseAudio server without devices."""
+    from tests.parts.pulse import Pulse
+
+    server = Pulse()
+    shown_logs["pulseaudio"] = server.log
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.close()
 
 
 @pytest_asyncio.fixture
