@@ -29,6 +29,7 @@ from rtcagentd.control.events import cause, event
 from rtcagentd.control.join_tokens import Endpoint, JoinTokens
 from rtcagentd.control.keeping import Keeper, boot_id
 from rtcagentd.control.ledger import Ledger
+from rtcagentd.control.messages import Messages
 from rtcagentd.control.orders import Orders
 from rtcagentd.control.outcomes import Outcomes
 from rtcagentd.control.reconciler import Reconciler
@@ -99,6 +100,7 @@ async def run(config: Config, config_path: Path) -> None:
         times = (retry.first_ms / 1000, retry.max_ms / 1000, retry.spread_ms / 1000)
         reconciler = Reconciler(state, tokens.complete, *times, refusals)
         outcomes = Outcomes(state, reconciler.progress)
+        messages = Messages(state, reconciler, asyncio.get_running_loop().time)
         desk = OrderDesk(ledger, reconciler, outcomes)
         desk.on_answer = instruments.order
         launcher = UnitLauncher(config) if config.engine.launcher == "systemd" else ChildLauncher(config, __version__)
@@ -117,7 +119,7 @@ async def run(config: Config, config_path: Path) -> None:
         api = ApiServer(
             config.listeners,
             agent,
-            RoomsService(state, orders, desk, reconciler),
+            RoomsService(state, orders, desk, reconciler, messages),
             CaptureService(orders, desk, reconciler),
             DevicesService(state, orders, desk),
         )

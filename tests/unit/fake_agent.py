@@ -24,6 +24,7 @@ from rtcagent.v1 import (
     capture_pb2_grpc,
     devices_pb2,
     devices_pb2_grpc,
+    messages_pb2,
     rooms_pb2,
     rooms_pb2_grpc,
 )
@@ -189,6 +190,20 @@ class FakeAgent:
             chosen = [event for event in batch if _matches(event, request)]
             yield agent_pb2.WatchEventsResponse(events=chosen, seq=seq)
         context.abort(grpc.StatusCode.UNAVAILABLE, "the connection was cut")
+
+    def WatchMessages(self, request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
+        self._receive("WatchMessages", request, context)
+        yield messages_pb2.WatchMessagesResponse()
+        answers = self.answers["WatchMessages"]
+        while answers:
+            answer = answers.popleft()
+            if isinstance(answer, Failure):
+                answer.end(context)
+            yield answer  # type: ignore[misc]
+        message = messages_pb2.Message(message_id="m1", room_id="demo", user_id="ann", topic="ring", text="hello")
+        yield messages_pb2.WatchMessagesResponse(messages=[message])
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping)
 
     def _receive(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}

@@ -56,6 +56,8 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "MuteStream": ("mute_stream", {"room_id": "demo"}),
     "SubscribeStream": ("subscribe_stream", {"room_id": "demo", "user_id": "ann"}),
     "UnsubscribeStream": ("unsubscribe_stream", {"room_id": "demo", "user_id": "ann"}),
+    "SendMessage": ("send_message", {"room_id": "demo", "content": "hello"}),
+    "GetMessage": ("get_message", {"message_id": "m1"}),
     "StartVideoCapture": ("start_video_capture", {}),
     "StopVideoCapture": ("stop_video_capture", {}),
     "TakeSnapshot": ("take_snapshot", {}),
@@ -68,12 +70,14 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def test_every_rpc_has_a_method_in_both_clients() -> None:
     """A method that is added to the API is missing here until the clients have it."""
-    assert set(CALLS) | {"WatchEvents"} == set(METHODS)
+    assert set(CALLS) | {"WatchEvents", "WatchMessages"} == set(METHODS)
     for rpc, (method, _) in CALLS.items():
         assert method == re.sub("(?<!^)(?=[A-Z])", "_", rpc).lower()
         assert getattr(Client, method).__doc__ == getattr(AsyncClient, method).__doc__
     assert callable(Client.events)
     assert callable(AsyncClient.events)
+    assert callable(Client.messages)
+    assert callable(AsyncClient.messages)
 
 
 @pytest.mark.parametrize("rpc", CALLS)

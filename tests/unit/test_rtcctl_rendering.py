@@ -267,6 +267,10 @@ EVENTS = {
         'publication { room_id: "demo" source_id: "camera" state: PUBLICATION_STATE_PUBLISHED muted: true }',
         "stream demo/camera: PUBLISHED, muted",
     ),
+    "message_received": (
+        'message { room_id: "demo" user_id: "ann" topic: "ring" text: "hello\\nthere" } unlogged_count: 2',
+        "ann in demo [ring]: hello ⏎ there (2 before it are not in the log)",
+    ),
     "first_frame_sent": ('room_id: "demo" source_id: "camera" width: 640 height: 360', "stream demo/camera: 640x360"),
 }
 

@@ -26,7 +26,7 @@ from rtcagentd.config import ConfigError, Listener
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 1.0
-MAX_REQUEST_BYTES = 1 << 20
+MAX_REQUEST_BYTES = 17 << 20  # a message of 16 MiB to a room
 SERVICES = ("rtcagent.v1.Agent", "rtcagent.v1.Rooms", "rtcagent.v1.Capture", "rtcagent.v1.Devices")
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),

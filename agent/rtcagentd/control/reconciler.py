@@ -79,6 +79,7 @@ class Reconciler:
         self.attached = en.AttachResponse()  # what the newest engine said of itself
         self.replace_engine: Callable[[str], None] = log.error  # at once: it does not do what it should
         self.recycle_engine: Callable[[str], None] = log.error  # in good order
+        self.on_message: Callable[[en.ReceivedMessage], Awaitable[None]] = _ignore
         state.on_change(self._wake.set)
 
     def retry_now(self, keys: Iterable[Key]) -> None:
@@ -233,6 +234,10 @@ class Reconciler:
         if happened.WhichOneof("event") == "device_changed":
             self._devices_changed()
 
+    async def engine_message(self, received: en.ReceivedMessage) -> None:
+        """Take a message of a room."""
+        await self.on_message(received)
+
     def _repair(self, ended: en.PublicationEnded) -> None:
         """A stream did not get through. It is published anew in any case; what else, depends on how often it was so."""
         now = asyncio.get_running_loop().time()
@@ -299,3 +304,7 @@ class Reconciler:
         ]
         if changes:
             await self._state.record(*changes)
+
+
+async def _ignore(received: en.ReceivedMessage) -> None:
+    """Until somebody wants messages."""

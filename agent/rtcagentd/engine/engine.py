@@ -5,6 +5,7 @@ from typing import Protocol
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import agent_pb2 as agent
 from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import messages_pb2 as msg
 from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
@@ -72,6 +73,9 @@ class Engine(Protocol):
     async def set_subscribed(
         self, room_id: str, user_id: str, kind: types.StreamKind.ValueType, name: str, subscribed: bool
     ) -> None: ...
+
+    async def send_message(self, message: msg.SendMessageRequest) -> None:
+        """Hand a message to the room server."""
 
     def user_ids(self, room_id: str) -> list[str]:
         """The others in a room that is joined."""

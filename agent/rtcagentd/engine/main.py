@@ -19,6 +19,7 @@ from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.livekit.engine import LiveKitEngine
 from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.server import EngineServer
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
@@ -26,7 +27,7 @@ from rtcagentd.engine.steps import Steps
 log = logging.getLogger("rtcagentd.engine.main")  # the daemon runs it as __main__
 
 CLOSE_DEADLINE_S = 3.0
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a snapshot of the largest picture, as PNG
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a snapshot of the largest picture, as PNG; a message of 16 MiB
 
 
 def main() -> None:
@@ -64,9 +65,10 @@ async def _run(arguments: argparse.Namespace) -> int:
     events = Events(on_overflow=process.die)
     gate = Gate()
     media_events = MediaEvents()
+    messages = Messages()
     devices = Devices(events)
     sources = Sources(gate, media_events, events, devices.find, arguments.media_folder, process.die)
-    engine = LiveKitEngine(gate, sources, media_events, events, process.die)
+    engine = LiveKitEngine(gate, sources, media_events, events, messages, process.die)
     steps = Steps()
     orphan_watch = process.OrphanWatch()
     closing: list[asyncio.Task[None]] = []
@@ -84,8 +86,14 @@ async def _run(arguments: argparse.Namespace) -> int:
         await steps.cancel_all(timeout_s=1)
         media_events.close()
         events.end()
+        messages.end()
 
-    server = grpc.aio.server(options=[("grpc.max_send_message_length", MAX_MESSAGE_BYTES)])
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ]
+    )
     servicer = EngineServer(
         arguments.build_version,
         engine,
@@ -93,6 +101,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         sources,
         devices,
         events,
+        messages,
         steps,
         orphan_watch,
         close_once,

@@ -14,6 +14,7 @@ from rtcagentd.engine.devices import Devices
 from rtcagentd.engine.engine import Engine, EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
+from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
 
@@ -45,6 +46,7 @@ class EngineServer(contract_grpc.EngineServicer):
         sources: Sources,
         devices: Devices,
         events: Events,
+        messages: Messages,
         steps: Steps,
         orphan_watch: process.OrphanWatch,
         close_all: Callable[[], Coroutine[Any, Any, None]],
@@ -56,6 +58,7 @@ class EngineServer(contract_grpc.EngineServicer):
         self._sources = sources
         self._devices = devices
         self._events = events
+        self._messages = messages
         self._steps = steps
         self._orphan_watch = orphan_watch
         self._close_all = close_all
@@ -79,6 +82,7 @@ class EngineServer(contract_grpc.EngineServicer):
         log.info("attached by generation %d", request.generation)
         # In one go, so that every change is either in the report or an event.
         self._events.begin(request.generation)
+        self._messages.begin(request.generation)
         return contract.AttachResponse(
             kind=self._engine.kind,
             version=self._engine.version,
@@ -179,6 +183,31 @@ class EngineServer(contract_grpc.EngineServicer):
         except EngineError as error:
             return contract.SetSubscribedResponse(failure=_told("subscribing", key, error))
         return contract.SetSubscribedResponse()
+
+    async def SendMessage(self, request: contract.SendMessageRequest, context: Context) -> contract.SendMessageResponse:
+        # Not a step: messages do not wait for each other, nor for what is done about the room.
+        await self._check(request, context)
+        try:
+            await self._engine.send_message(request.message)
+        except EngineError as error:
+            return contract.SendMessageResponse(failure=_told("sending a message to", request.message.room_id, error))
+        return contract.SendMessageResponse()
+
+    async def WatchMessages(
+        self, request: contract.WatchMessagesRequest, context: Context
+    ) -> AsyncIterator[contract.ReceivedMessage]:
+        await self._check(request, context)
+        async for message in self._messages.watch(request.generation):
+            yield message
+        if not self._messages.ended:
+            await self._refuse(request, context)
+
+    async def GetMessage(self, request: contract.GetMessageRequest, context: Context) -> contract.GetMessageResponse:
+        await self._check(request, context)
+        held = self._messages.content(request.message_id)
+        if held is None:
+            return contract.GetMessageResponse()
+        return contract.GetMessageResponse(found=True, data=held[0], is_text=held[1])
 
     async def TakeSnapshot(
         self, request: contract.TakeSnapshotRequest, context: Context

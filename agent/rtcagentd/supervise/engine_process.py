@@ -40,6 +40,7 @@ class EngineOwner(Protocol):
     async def engine_starting(self, generation: int) -> None: ...
     async def engine_up(self, session: EngineSession, pid: int) -> None: ...
     async def engine_event(self, event: en.EngineEvent) -> None: ...
+    async def engine_message(self, received: en.ReceivedMessage) -> None: ...
     async def engine_down(self, end: EngineEnd) -> None: ...
 
 
@@ -133,7 +134,8 @@ class EngineProcess:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await _first_failure(watched, exited)
             attached.result()
-            watched += [asyncio.create_task(self._pump_events(session)), asyncio.create_task(self._beat(session))]
+            works = (self._pump_events(session), self._pump_messages(session), self._beat(session))
+            watched += [asyncio.create_task(work) for work in works]
             tasks += watched[3:]
             await self._owner.engine_up(session, process.pid)
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
@@ -153,6 +155,10 @@ class EngineProcess:
     async def _pump_events(self, session: EngineSession) -> None:
         async for event in session.events():
             await self._owner.engine_event(event)
+
+    async def _pump_messages(self, session: EngineSession) -> None:
+        async for message in session.messages():
+            await self._owner.engine_message(message)
 
     async def _beat(self, session: EngineSession) -> None:
         while True:

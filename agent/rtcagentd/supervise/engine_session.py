@@ -17,6 +17,7 @@ JOIN_S = 25.0
 PUBLISH_S = 10.0
 CLOSE_S = 8.0
 QUICK_S = 5.0
+SEND_MESSAGE_S = 25.0
 SHUT_GATE_S = 0.1  # what is not allowed any more has stopped by then, or the engine is killed
 OPEN_GATE_S = 2.0
 SHUTDOWN_S = 3.0
@@ -58,6 +59,14 @@ class EngineSession:
             async for event in call:
                 yield event
         raise EngineGone("the engine ended its event stream")
+
+    async def messages(self) -> AsyncIterator[en.ReceivedMessage]:
+        """The messages that arrive from the rooms, until the engine is gone."""
+        call = self._steps.WatchMessages(en.WatchMessagesRequest(generation=self.generation))
+        with _translated():
+            async for message in call:
+                yield message
+        raise EngineGone("the engine ended its message stream")
 
     async def heartbeat(self, timeout_s: float) -> en.HeartbeatResponse:
         return await _made(self._control.Heartbeat(en.HeartbeatRequest(generation=self.generation), timeout=timeout_s))
@@ -101,6 +110,14 @@ class EngineSession:
     async def set_subscribed(self, request: en.SetSubscribedRequest) -> en.SetSubscribedResponse:
         request.generation = self.generation
         return await _made(self._steps.SetSubscribed(request, timeout=QUICK_S))
+
+    async def send_message(self, request: en.SendMessageRequest) -> en.SendMessageResponse:
+        request.generation = self.generation
+        return await _made(self._steps.SendMessage(request, timeout=SEND_MESSAGE_S))
+
+    async def get_message(self, message_id: str) -> en.GetMessageResponse:
+        request = en.GetMessageRequest(generation=self.generation, message_id=message_id)
+        return await _made(self._steps.GetMessage(request, timeout=QUICK_S))
 
     async def take_snapshot(self, request: en.TakeSnapshotRequest) -> en.TakeSnapshotResponse:
         request.generation = self.generation

@@ -7,6 +7,7 @@ from livekit import rtc
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import agent_pb2 as agent
 from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import messages_pb2 as msg
 from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
@@ -17,6 +18,7 @@ from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.livekit import ffi
 from rtcagentd.engine.livekit.room import JoinedRoom
 from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.threads import in_thread
 
@@ -35,6 +37,7 @@ class LiveKitEngine:
         sources: Sources,
         media_events: MediaEvents,
         events: Events,
+        messages: Messages,
         die: Callable[[str], None],
     ) -> None:
         ffi.load()
@@ -43,6 +46,7 @@ class LiveKitEngine:
         self._sources = sources
         self._media_events = media_events
         self._events = events
+        self._messages = messages
         self._die = die
         self._rooms: dict[str, JoinedRoom] = {}
 
@@ -77,7 +81,14 @@ class LiveKitEngine:
                 return current.status(whole=False)
             await self.leave(config.room_id)
         room = JoinedRoom(
-            config, self._gate, self._sources, self._media_events, self._events, self._on_ended, self._die
+            config,
+            self._gate,
+            self._sources,
+            self._media_events,
+            self._events,
+            self._messages,
+            self._on_ended,
+            self._die,
         )
         self._rooms[config.room_id] = room
         try:
@@ -110,6 +121,9 @@ class LiveKitEngine:
         self, room_id: str, user_id: str, kind: types.StreamKind.ValueType, name: str, subscribed: bool
     ) -> None:
         await self._joined(room_id).subscriptions.set_subscribed((user_id, kind, name), subscribed)
+
+    async def send_message(self, message: msg.SendMessageRequest) -> None:
+        await self._joined(message.room_id).messages.send(message)
 
     def user_ids(self, room_id: str) -> list[str]:
         room = self._rooms.get(room_id)

@@ -77,6 +77,13 @@ def publish_error(text: str) -> EngineError:
     return EngineError(types.REASON_SERVER_ERROR, f"publishing failed: {redact(text)}")
 
 
+def send_error(text: str) -> EngineError:
+    """Why a message was not sent."""
+    if "permission" in text.lower() or "not allowed" in text.lower():
+        return EngineError(types.REASON_NO_PERMISSION, f"the room does not let this user send messages: {redact(text)}")
+    return EngineError(types.REASON_SERVER_ERROR, f"the message was not sent: {redact(text)}")
+
+
 def subscription_error(text: str) -> EngineError:
     """Why a stream of another user was not received."""
     if "permission" in text.lower() or "not allowed" in text.lower():

@@ -19,9 +19,11 @@ from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.livekit import errors
 from rtcagentd.engine.livekit.media_watch import MediaWatch
+from rtcagentd.engine.livekit.messages import MAX_STREAM_BYTES, RoomMessages
 from rtcagentd.engine.livekit.publications import Publications
 from rtcagentd.engine.livekit.subscriptions import Subscriptions
 from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.sources import Sources
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class JoinedRoom:
         sources: Sources,
         media_events: MediaEvents,
         events: Events,
+        messages: Messages,
         on_ended: Callable[["JoinedRoom"], None],
         die: Callable[[str], None],
     ) -> None:
@@ -64,6 +67,7 @@ class JoinedRoom:
         self._room = rtc.Room()
         self.publications = Publications(self._room, gate, sources, media_events, events)
         self.subscriptions = Subscriptions(config, self._room, events)
+        self.messages = RoomMessages(config.room_id, self._room, messages)
         self._state = state.ROOM_STATE_JOINING
         self._reconnecting_cause: types.Cause | None = None
         self._media_watch: MediaWatch | None = None  # while joined
@@ -101,6 +105,7 @@ class JoinedRoom:
                 self._media_watch.close()
             self.publications.close_frames()
             self.subscriptions.close()
+            self.messages.close()
             self._closing = asyncio.create_task(self._close(), name=f"close {self.config.room_id}")
         return self._closing
 
@@ -129,6 +134,7 @@ class JoinedRoom:
 
     async def _connect(self) -> None:
         options = rtc.RoomOptions(auto_subscribe=False, dynacast=True, connect_timeout=CONNECT_ATTEMPT_S)
+        options.data_stream = rtc.room.DataStreamOptions(max_payload_byte_length=MAX_STREAM_BYTES)  # unpacked
         await self._room.connect(self.config.server_url, self.config.token, options)
         # In one go with the connect, before the SDK can tell the first thing that happens in the room.
         self._state = state.ROOM_STATE_JOINED
@@ -194,6 +200,7 @@ class JoinedRoom:
         self._on("participant_metadata_changed", self._on_info_changed)
         self._on("participant_name_changed", self._on_info_changed)
         self._on("connection_quality_changed", self._on_quality)
+        self._on("data_received", self.messages.on_packet)
         self._on("track_published", subscriptions.on_published)
         self._on("track_unpublished", subscriptions.on_unpublished)
         self._on("track_subscribed", subscriptions.on_subscribed)

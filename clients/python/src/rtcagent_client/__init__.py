@@ -28,6 +28,7 @@ from rtcagent_client.errors import (
     UntrustedServer,
     Waiting,
 )
+from rtcagent_client.live import AsyncLive, Live
 from rtcagent_client.requests.devices import device_match
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "AlreadyExists",
     "AsyncClient",
     "AsyncEvents",
+    "AsyncLive",
     "Cancelled",
     "Client",
     "DeadlineExceeded",
@@ -42,6 +44,7 @@ __all__ = [
     "Events",
     "FailedPrecondition",
     "InvalidArgument",
+    "Live",
     "NotFound",
     "NotReached",
     "PermissionDenied",

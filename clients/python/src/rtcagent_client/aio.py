@@ -15,16 +15,18 @@ from rtcagent.v1.agent_pb2_grpc import AgentStub
 from rtcagent.v1.capture_pb2_grpc import CaptureStub
 from rtcagent.v1.devices_pb2_grpc import DevicesStub
 from rtcagent.v1.event_pb2 import Event
+from rtcagent.v1.messages_pb2 import Message
 from rtcagent.v1.rooms_pb2_grpc import RoomsStub
 from rtcagent.v1.state_pb2 import Position
 
-from rtcagent_client import channel, errors
+from rtcagent_client import channel, errors, live
 from rtcagent_client.channel import ChannelSettings
 from rtcagent_client.errors import Cancelled, EventGap, RtcAgentError
 from rtcagent_client.events import Cursor, OnGap, check_on_gap
 from rtcagent_client.requests import agent as agent_calls
 from rtcagent_client.requests import capture as capture_calls
 from rtcagent_client.requests import devices as devices_calls
+from rtcagent_client.requests import messages as messages_calls
 from rtcagent_client.requests import rooms as rooms_calls
 from rtcagent_client.requests.call import Call, method_signature
 from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
@@ -159,6 +161,8 @@ class AsyncClient:
     mute_stream = _method(rooms_calls.mute_stream)
     subscribe_stream = _method(rooms_calls.subscribe_stream)
     unsubscribe_stream = _method(rooms_calls.unsubscribe_stream)
+    send_message = _method(messages_calls.send_message)
+    get_message = _method(messages_calls.get_message)
     start_video_capture = _method(capture_calls.start_video_capture)
     stop_video_capture = _method(capture_calls.stop_video_capture)
     take_snapshot = _method(capture_calls.take_snapshot)
@@ -209,6 +213,33 @@ class AsyncClient:
         raise EventGap, or with on_gap="yield" give a Gap.
         """
         return AsyncEvents(self, after, types, room_ids, on_gap, on_lost, on_restored)
+
+    def messages(
+        self,
+        room_ids: Iterable[str] = (),
+        topics: Iterable[str] = (),
+        *,
+        on_lost: Callable[[RtcAgentError], None] | None = None,
+        on_missed: Callable[[int], None] | None = None,
+    ) -> live.AsyncLive[Message]:
+        """Follow the messages that arrive from now on, lossy ones too: `async with client.messages() as messages:`.
+
+        Never an old one: a lost connection is restored for ever, and what came meanwhile is not given out (reliable
+        messages are events as well). `on_missed`: messages that this program, or the agent, was too slow for.
+        """
+        return live.AsyncLive(self, live.messages(room_ids, topics, on_missed), on_lost, _answer)
+
+    async def read_message(self, message: Message) -> bytes:
+        """The whole content of a message, fetched where it did not come along. NotFound: it is not kept any more."""
+        content = messages_calls.content_of(message)
+        if content is not None:
+            return content
+        whole = bytearray()
+        while True:
+            piece = await self.call(messages_calls.get_message(message.message_id, offset=len(whole)))
+            whole += piece.data
+            if len(whole) >= piece.size_bytes:
+                return bytes(whole)
 
     def _moved(self, position: Position | None) -> None:
         self._position = position

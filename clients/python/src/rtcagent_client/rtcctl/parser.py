@@ -5,7 +5,18 @@ from typing import Any, NoReturn
 
 from rtcagent_client.address import ADDRESS_VARIABLE, SYSTEM_SOCKET
 from rtcagent_client.rtcctl import completion, exits
-from rtcagent_client.rtcctl.commands import agent, capture, desired, devices, drain, rooms, support, watch, why
+from rtcagent_client.rtcctl.commands import (
+    agent,
+    capture,
+    desired,
+    devices,
+    drain,
+    messages,
+    rooms,
+    support,
+    watch,
+    why,
+)
 
 GLOBAL_DEFAULTS: dict[str, Any] = {
     "address": None,
@@ -36,7 +47,7 @@ def build() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (agent, desired, rooms, capture, devices, watch, why, drain, support, completion):
+    for module in (agent, desired, rooms, messages, capture, devices, watch, why, drain, support, completion):
         module.add(subparsers)
     add_global_options(parser)
     return parser

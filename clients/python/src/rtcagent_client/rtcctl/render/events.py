@@ -10,6 +10,7 @@ from rtcagent.v1.types_pb2 import StreamKind
 from rtcagent_client.errors import describe_cause
 from rtcagent_client.rtcctl.render import phrases
 from rtcagent_client.rtcctl.render.agent import engine_text
+from rtcagent_client.rtcctl.render.messages import message_text
 from rtcagent_client.rtcctl.render.rooms import room_text
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_object, describe_remote_stream, enum_word
@@ -66,6 +67,11 @@ def _desired(event: Any) -> str:
     return f"{event.method} by {event.controller.identity or 'somebody'}: {objects} (revision {event.revision})"
 
 
+def _message(event: Any) -> str:
+    more = f" ({event.unlogged_count} before it are not in the log)" if event.unlogged_count else ""
+    return message_text(event.message) + more
+
+
 def _device_added(event: Any) -> str:
     device = event.device
     return f"{device.device_id}: {device.name} at {device.path}" if device.present else f"{device.device_id}: absent"
@@ -102,5 +108,6 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
         f"{_remote(e, e.kind, e.name)}: {enum_word(SubscriptionState, e.subscription)}{_why(e)}"
     ),
     "publication_state_changed": _publication,
+    "message_received": _message,
     "first_frame_sent": lambda e: f"stream {e.room_id}/{e.source_id}: {e.width}x{e.height}",
 }

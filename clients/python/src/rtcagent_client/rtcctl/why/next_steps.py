@@ -32,6 +32,7 @@ _STEPS = {
     Reason.REASON_URL_INVALID: "correct the address and order it again",
     Reason.REASON_ROOM_NOT_FOUND: "create the room on the server, or let the server create rooms as they are joined",
     Reason.REASON_TOKEN_ENDPOINT_REFUSED: "look at the token endpoint's answer for this room and user",
+    Reason.REASON_MESSAGE_TOO_LARGE: "let it be sent in parts of at most 16 MiB, or over another way",
     Reason.REASON_QUARANTINED: f"order it anew, or change its device, to try it once more; before that, {DOCTOR}",
     Reason.REASON_ORDERED: "wait a moment: it is being carried out",
     Reason.REASON_KEEP_ENDED: "order it again, with another --keep if it is to stay",
