@@ -14,6 +14,7 @@
 #include "media/event_queue.h"
 #include "media/gstreamer.h"
 #include "media/native_error.h"
+#include "media/slate.h"
 
 namespace py = pybind11;
 using namespace rtcagent;
@@ -28,6 +29,16 @@ struct DeleteWithoutGil {
     void operator()(Capture* capture) const {
         const py::gil_scoped_release nogil;
         delete capture;
+    }
+};
+
+// As for a capture; but the last owner of a slate may be a capture, whose end comes without the GIL.
+struct DeleteSlate {
+    void operator()(Slate* slate) const {
+        const std::unique_ptr<Slate> owned(slate);
+        if (PyGILState_Check() == 0) return;
+        const py::gil_scoped_release nogil;
+        slate->close();
     }
 };
 
@@ -130,6 +141,7 @@ void bind_capture(py::module_& m) {
     py::class_<Capture, std::unique_ptr<Capture, DeleteWithoutGil>>(m, "Capture")
         .def(py::init<std::string, CaptureSettings, std::shared_ptr<EventQueue>>(), py::arg("key"), py::arg("settings"),
              py::arg("events").none(false))
+        .def("set_slate", &Capture::set_slate, py::arg("slate"), NoGil())
         .def("start", &Capture::start, NoGil())
         .def("stop", &Capture::stop, NoGil())
         .def(
@@ -142,13 +154,41 @@ void bind_capture(py::module_& m) {
         .def("snapshot", &Capture::snapshot, py::arg("image_format"), NoGil());
 }
 
+void bind_slate(py::module_& m) {
+    py::class_<SlateSettings>(m, "SlateSettings")
+        .def(py::init<>())
+        .def_readwrite("title", &SlateSettings::title)
+        .def_readwrite("text", &SlateSettings::text)
+        .def_readwrite("picture_path", &SlateSettings::picture_path)
+        .def_readwrite("width", &SlateSettings::width)
+        .def_readwrite("height", &SlateSettings::height);
+    py::class_<Slate, std::shared_ptr<Slate>>(m, "Slate")
+        .def(py::init([](std::string key, SlateSettings settings, std::shared_ptr<EventQueue> events) {
+                 auto slate = std::make_unique<Slate>(std::move(key), std::move(settings), std::move(events));
+                 return std::shared_ptr<Slate>(slate.release(), DeleteSlate{});
+             }),
+             py::arg("key"), py::arg("settings"), py::arg("events").none(false))
+        .def("show", &Slate::show, NoGil())
+        .def("hide", &Slate::hide, NoGil())
+        .def_property_readonly("is_shown", &Slate::is_shown)
+        .def_property_readonly("size", &Slate::size)
+        .def(
+            "attach", [](Slate& self, std::shared_ptr<FrameSink> sink) { self.attach(std::move(sink)); },
+            py::arg("sink").none(false), NoGil())
+        .def(
+            "detach", [](Slate& self, const std::shared_ptr<FrameSink>& sink) { self.detach(sink); },
+            py::arg("sink").none(false), NoGil())
+        .def("close", &Slate::close, NoGil());
+}
+
 void bind_livekit(py::module_& m) {
     py::class_<Ffi, std::shared_ptr<Ffi>>(m, "Ffi").def(py::init<std::uintptr_t, std::uintptr_t>(),
                                                         py::arg("request_address"), py::arg("drop_handle_address"));
     py::class_<FrameSinkStats>(m, "FrameSinkStats")
         .def_readonly("frames_pushed", &FrameSinkStats::frames_pushed)
         .def_readonly("frames_gated", &FrameSinkStats::frames_gated)
-        .def_readonly("longest_gap_us", &FrameSinkStats::longest_gap_us);
+        .def_readonly("longest_gap_us", &FrameSinkStats::longest_gap_us)
+        .def_readonly("slate_frames_pushed", &FrameSinkStats::slate_frames_pushed);
     py::class_<FrameSink, std::shared_ptr<FrameSink>>(m, "FrameSink")
         .def(py::init<std::string, std::shared_ptr<Ffi>, Ffi::Handle, std::shared_ptr<EventQueue>>(), py::arg("key"),
              py::arg("ffi").none(false), py::arg("source_handle"), py::arg("events").none(false))
@@ -195,5 +235,6 @@ PYBIND11_MODULE(_native, m) {
     bind_events(m);
     bind_settings(m);
     bind_livekit(m);
+    bind_slate(m);
     bind_capture(m);
 }

@@ -24,7 +24,10 @@ void FrameSink::set_open(bool is_open) {
 
 FrameSinkStats FrameSink::stats() const {
     const std::lock_guard lock(gate_);
-    return {.frames_pushed = frames_.count(), .frames_gated = gated_, .longest_gap_us = frames_.longest_gap_us()};
+    return {.frames_pushed = frames_.count(),
+            .frames_gated = gated_,
+            .longest_gap_us = frames_.longest_gap_us(),
+            .slate_frames_pushed = slates_};
 }
 
 void FrameSink::begin() {
@@ -46,6 +49,11 @@ void FrameSink::push(const I420Frame& frame) {
         return;
     }
     refusal_told_ = false;
+    if (frame.is_slate) {
+        ++slates_;
+        frames_.pause();
+        return;
+    }
     frames_.tick(monotonic_us());
     if (!std::exchange(first_told_, true)) {
         events_->put({.key = key_,

@@ -18,6 +18,7 @@ struct FrameSinkStats {
     std::int64_t frames_pushed = 0;
     std::int64_t frames_gated = 0;
     std::int64_t longest_gap_us = 0;
+    std::int64_t slate_frames_pushed = 0;  // in no other number
 };
 
 // push() comes from the streaming thread of the capture that it is attached to; the rest from anywhere.
@@ -45,6 +46,7 @@ class FrameSink : public FrameConsumer {
     bool refusal_told_ = false;
     FrameClock frames_;
     std::int64_t gated_ = 0;
+    std::int64_t slates_ = 0;
     livekit_ffi::FfiRequest request_;  // used again for every frame
     std::string serialised_;
 };

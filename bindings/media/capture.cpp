@@ -46,6 +46,11 @@ Capture::~Capture() {
     stop();
 }
 
+void Capture::set_slate(std::shared_ptr<Slate> slate) {
+    const std::lock_guard lifecycle(lifecycle_);
+    slate_ = std::move(slate);
+}
+
 void Capture::start() {
     ensure_gstreamer();
     const std::lock_guard lifecycle(lifecycle_);
@@ -218,6 +223,7 @@ void Capture::take(GstSample* sample) {
         newest_at_us_ = wall_us();
     }
     announce(frame.width, frame.height);
+    if (slate_) hide_slate(frame.width, frame.height);
     {
         const std::lock_guard lock(consumers_mutex_);
         for (const auto& consumer : consumers_) consumer->push(frame);
@@ -245,6 +251,16 @@ void Capture::announce(int width, int height) {
     const double fps = rate_limit_ && (rate == 0 || rate > settings_.fps) ? settings_.fps : rate;
     events_->put(
         {.key = key_, .kind = kind, .width = width, .height = height, .fps = fps, .reason = {}, .message = {}});
+}
+
+void Capture::hide_slate(int width, int height) {
+    slate_->set_size(width, height);
+    if (!slate_->is_shown()) return;
+    {
+        const std::lock_guard lock(state_mutex_);
+        if (over_) return;  // a frame that was under way when the source failed
+    }
+    slate_->hide();
 }
 
 std::int64_t Capture::time_of(GstSample* sample, GstBuffer* buffer, std::int64_t now_us) const {
@@ -290,6 +306,7 @@ void Capture::fail(Failure failure) {
             return;
         }
     }
+    if (slate_ && had_frames()) slate_->show();  // before anybody hears of it: viewers are not to wait for Python
     events_->put(
         {.key = key_, .kind = "failed", .reason = std::move(failure.reason), .message = std::move(failure.message)});
 }
@@ -301,6 +318,7 @@ void Capture::finish() {
         if (over_) return;
         over_ = true;
     }
+    if (slate_) slate_->show();
     events_->put({.key = key_, .kind = "ended", .reason = "END_OF_MEDIA", .message = "the media came to its end"});
 }
 

@@ -18,6 +18,7 @@
 #include "media/frame_clock.h"
 #include "media/gst_ptr.h"
 #include "media/rate_limit.h"
+#include "media/slate.h"
 #include "media/snapshot.h"
 #include "media/source.h"
 
@@ -41,6 +42,8 @@ class Capture {
     Capture(const Capture&) = delete;
     Capture& operator=(const Capture&) = delete;
 
+    // Before start. Shown at once when the capture, having had frames, fails or ends; hidden before its first frame.
+    void set_slate(std::shared_ptr<Slate> slate);
     void start();
     void stop();
     void attach(std::shared_ptr<FrameConsumer> consumer);
@@ -57,6 +60,7 @@ class Capture {
     void take(GstSample* sample);
     void announce(int width, int height);
     std::int64_t time_of(GstSample* sample, GstBuffer* buffer, std::int64_t now_us) const;
+    void hide_slate(int width, int height);
     bool had_frames() const;
     void fail(Failure failure);
     void finish();
@@ -64,6 +68,8 @@ class Capture {
     const std::string key_;
     const CaptureSettings settings_;
     const std::shared_ptr<EventQueue> events_;
+
+    std::shared_ptr<Slate> slate_;
 
     std::mutex lifecycle_;  // held by start and stop, never by a streaming thread
     std::unique_ptr<Source> source_;

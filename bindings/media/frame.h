@@ -13,6 +13,7 @@ struct I420Frame {
     int width = 0;
     int height = 0;
     std::int64_t timestamp_us = 0;  // monotonic
+    bool is_slate = false;          // stands in for pictures that are not there
 };
 
 class FrameConsumer {

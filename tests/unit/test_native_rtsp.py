@@ -1,46 +1,14 @@
 """Captures from RTSP servers, and from what only looks like one."""
 
-import asyncio
-import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from rtcagentd.engine import _native
 
 from tests.parts.media_events import MediaEvents, settings_of
 from tests.parts.picture import BARS, bars, decode
-
-# Debian's interpreter, as PyGObject is a package of the system.
-SERVER = """
-import gi
-gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
-Gst.init(None)
-server = GstRtspServer.RTSPServer(address="127.0.0.1", service="0")
-factory = GstRtspServer.RTSPMediaFactory(shared=True)
-factory.set_launch("( videotestsrc is-live=true pattern=smpte75 ! video/x-raw,format=I420,width=320,height=180,"
-                   "framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0 pt=26 )")
-server.get_mount_points().add_factory("/camera", factory)
-server.attach(None)
-print(server.get_bound_port(), flush=True)
-GLib.MainLoop().run()
-"""
-
-
-@contextlib.asynccontextmanager
-async def rtsp_server() -> AsyncIterator[int]:
-    process = await asyncio.create_subprocess_exec(
-        "/usr/bin/python3", "-c", SERVER, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
-    )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(20):
-            yield int(await process.stdout.readline())
-    finally:
-        process.kill()
-        await process.wait()
+from tests.parts.rtsp import rtsp_server
 
 
 async def failure_of(url: str) -> tuple[str, str, float]:

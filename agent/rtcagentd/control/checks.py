@@ -17,6 +17,7 @@ from rtcagentd.control.wanted import present_cameras
 
 MAX_WAIT_MS = 60_000
 DEFAULT_EXTRA_INFO_BYTES = 16_384
+MAX_SLATE_CHARACTERS = 64
 
 
 def room_id(text: str, field: str = "room_id") -> str:
@@ -125,6 +126,7 @@ def capture(config: ty.CaptureConfig, state: State, media_folders: list[Path], *
     for name, enum in (("rotation", ty.Rotation), ("kind", ty.StreamKind)):
         if getattr(config, name) not in enum.values():
             raise invalid(f"config.{name}", "VALUE_UNKNOWN", f"this agent knows no {name} {getattr(config, name)}")
+    slate(config.slate, media_folders)
     match config.input.WhichOneof("input"):
         case "camera":
             _camera(config.input.camera, state, devices_known=devices_known)
@@ -137,6 +139,32 @@ def capture(config: ty.CaptureConfig, state: State, media_folders: list[Path], *
                 raise invalid(
                     "config.input.test_pattern.kind", "VALUE_UNKNOWN", "this agent knows no such test picture"
                 )
+
+
+def slate(asked: ty.Slate, media_folders: list[Path]) -> None:
+    """What is to be shown of a source without pictures."""
+    if asked.mode not in ty.Slate.Mode.values():
+        raise invalid("config.slate.mode", "VALUE_UNKNOWN", f"this agent knows no slate mode {asked.mode}")
+    for name in ("title", "text"):
+        text = getattr(asked, name)
+        if len(text) > MAX_SLATE_CHARACTERS or any(ord(character) < 32 for character in text):
+            message = f"the slate's {name} is not one line of at most {MAX_SLATE_CHARACTERS} characters"
+            raise invalid(f"config.slate.{name}", "SLATE_TEXT_INVALID", message)
+    if asked.picture:
+        _picture(asked.picture, media_folders)
+
+
+def _picture(text: str, media_folders: list[Path]) -> None:
+    field = "config.slate.picture"
+    path = _media_path(text, field, media_folders)
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        message = f"the slate's picture {_shown(text)} cannot be read: {error.strerror}"
+        raise invalid(field, "PICTURE_UNREADABLE", message) from error
+    if not start.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
+        raise invalid(field, "PICTURE_INVALID", f"the slate's picture {_shown(text)} is neither a PNG nor a JPEG file")
 
 
 def slot(asked: ty.Slot) -> None:
@@ -198,17 +226,23 @@ def _rtsp(rtsp: ty.VideoInput.Rtsp) -> None:
 
 
 def _file(file: ty.VideoInput.File, media_folders: list[Path]) -> None:
-    path = Path(file.path)
+    _media_path(file.path, "config.input.file.path", media_folders)
+
+
+def _media_path(text: str, field: str, media_folders: list[Path]) -> Path:
+    """A path that the configuration allows for media, without its links."""
+    path = Path(text)
     if not path.is_absolute():
-        raise invalid("config.input.file.path", "PATH_INVALID", f"path {_shown(file.path)} is not absolute")
+        raise invalid(field, "PATH_INVALID", f"path {_shown(text)} is not absolute")
     resolved = path.resolve()
     if not any(resolved.is_relative_to(folder.resolve()) for folder in media_folders):
         allowed = ", ".join(map(str, media_folders)) or "none is configured"
         raise invalid(
-            "config.input.file.path",
+            field,
             "PATH_NOT_ALLOWED",
-            f"{_shown(file.path)} is in none of the folders that [media] folders allows: {allowed}",
+            f"{_shown(text)} is in none of the folders that [media] folders allows: {allowed}",
         )
+    return resolved
 
 
 def _format(field: str, asked: ty.VideoFormat) -> None:

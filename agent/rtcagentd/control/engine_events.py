@@ -90,7 +90,8 @@ async def _source_ended(ended: en.SourceEnded, progress: ProgressTable, steps: S
     key = capture_key(ended.source_id)
     digest = progress.of(key).applied
     if digest is not None:
-        await steps.capture_failed(ended.source_id, key, digest, ended.failure)
+        slate = st.CaptureStatus(showing_slate=ended.showing_slate, format=ended.format)
+        await steps.capture_failed(ended.source_id, key, digest, ended.failure, slate)
 
 
 async def _source_format_changed(changed: en.SourceFormatChanged, state: State) -> None:

@@ -19,7 +19,14 @@ from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, su
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.room_tokens import rights
 from rtcagentd.control.state import State
-from rtcagentd.control.wanted import WantedStream, resolve, wanted_streams, wants_subscription
+from rtcagentd.control.wanted import (
+    WantedStream,
+    names_device,
+    resolve,
+    stand_in,
+    wanted_streams,
+    wants_subscription,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +45,12 @@ class CloseSource:
 
 @dataclass(frozen=True, slots=True)
 class AwaitDevice:
-    """Nothing can be done until a device is plugged in; told once."""
+    """Nothing can be captured until a device is plugged in; told once. `slate`: what may be shown meanwhile."""
 
     key: Key
     source_id: str
     cause: ty.Cause
+    slate: ty.CaptureConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +184,12 @@ def _captures(state: State, progress: ProgressTable) -> Iterator[Step]:
         wanted.add(key)
         config = resolve(state, capture)
         if isinstance(config, ty.Cause):
+            item = progress.peek(key)
             status = fold.find_capture(state.reported, capture.source_id)
-            if progress.peek(key).applied is None and (status is None or status.cause != config):
-                yield AwaitDevice(key, capture.source_id, config)
+            slate = stand_in(capture) if item.has_been or names_device(state, capture) else None
+            is_told = status is not None and status.cause == config
+            if item.applied is None and not (is_told and (slate is None or item.stand_in == digest(slate))):
+                yield AwaitDevice(key, capture.source_id, config, slate)
             continue
         asked = digest(config)
         if progress.peek(key).applied != asked:
@@ -235,12 +246,16 @@ def _streams(state: State, progress: ProgressTable) -> Iterator[Step]:
 
 
 def _may_be_published(stream: WantedStream, capture: st.CaptureStatus | None, progress: ProgressTable) -> bool:
-    """A stream is published while its source is captured, or is being opened for the first time: viewers see it the
-    sooner.
+    """A stream is published while its source is captured or shows its slate, or is being opened for the first time:
+    viewers see it the sooner.
 
     It stays when a source that has delivered is gone for a while (unplugged), so that viewers need not subscribe again.
     """
-    if capture is None or capture.state == st.CAPTURE_STATE_REFUSED:
+    if capture is None:
+        return False
+    if capture.showing_slate:
+        return True
+    if capture.state == st.CAPTURE_STATE_REFUSED:
         return False
     if progress.peek(capture_key(stream.source_id)).has_been:
         return True

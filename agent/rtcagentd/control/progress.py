@@ -25,11 +25,17 @@ class Progress:
     retry_at: float = 0.0  # on the event loop's clock
     cause: ty.Cause | None = None  # of the last failure
     has_been: bool = False  # it was reached once
+    stand_in: bytes | None = None  # of captures: digest of what is shown while there is no device
     # Of rooms, kept by server_watch.py:
     lost_at: float | None = None  # the engine is restoring the connection
     drop: ty.Cause | None = None  # why the connection is to be given up
     awaits_server: bool = False  # `retry_at` is far off, and is set anew when the server answers
     backed_off_until: float = 0.0
+
+    @property
+    def failed_for(self) -> ty.Reason.ValueType:
+        """Why the last try failed."""
+        return self.cause.reason if self.cause is not None else ty.REASON_UNSPECIFIED
 
 
 class ProgressTable:
@@ -57,10 +63,17 @@ class ProgressTable:
         self._table[key] = Progress(applied=digest, in_flight=self.of(key).in_flight, has_been=True)
 
     def failed(
-        self, key: Key, digest: bytes, why: ty.Cause, permanent: bool, now: float, again_in_s: float | None = None
+        self,
+        key: Key,
+        digest: bytes,
+        why: ty.Cause,
+        permanent: bool,
+        now: float,
+        again_in_s: float | None = None,
+        at_most_s: float = math.inf,
     ) -> None:
-        """The step failed, or what it had made came to an end. Sets when to try again, later each time, and never in
-        step with others; what is permanent, when something changes, or in `again_in_s`.
+        """The step failed, or what it had made came to an end. Sets when to try again, later each time up to
+        `at_most_s`, and never in step with others; what is permanent, when something changes, or in `again_in_s`.
         """
         progress = self.of(key)
         progress.applied = None
@@ -68,7 +81,7 @@ class ProgressTable:
         progress.refused_until = math.inf if again_in_s is None else now + again_in_s * random.uniform(0.7, 1.0)
         progress.refusals = progress.refusals + 1 if permanent else 0
         progress.cause = why
-        delay = min(self._max_retry_s, self._first_retry_s * 2 ** min(progress.failures, 20))
+        delay = min(self._max_retry_s, at_most_s, self._first_retry_s * 2 ** min(progress.failures, 20))
         progress.failures += 1
         progress.retry_at = progress.backed_off_until = now + delay * random.uniform(0.7, 1.0)
         progress.lost_at = progress.drop = None

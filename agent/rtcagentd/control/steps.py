@@ -5,7 +5,9 @@ sees them.
 """
 
 import asyncio
+import contextlib
 import logging
+import math
 from typing import Protocol
 
 from rtcagent.engine.v1 import engine_pb2 as en
@@ -26,6 +28,9 @@ from rtcagentd.control.state import State
 from rtcagentd.supervise.engine_session import EngineSession, StepTimeout
 
 log = logging.getLogger(__name__)
+
+SOURCE_RETRY_S = 2.0  # a network camera that is back is seen within 3 s; trying costs other machines little
+_NO_SLATE = st.CaptureStatus()
 
 
 class Complete(Protocol):
@@ -88,15 +93,17 @@ class Steps:
     async def _open_source(self, step: plan.OpenSource) -> None:
         status = fold.find_capture(self._state.reported, step.source_id)
         if status is None or (status.state != st.CAPTURE_STATE_CAPTURING and self._is_first_try(step.key)):
-            self._state.record(
-                capture_changed(st.CaptureStatus(source_id=step.source_id, state=st.CAPTURE_STATE_STARTING))
-            )
+            starting = st.CaptureStatus(source_id=step.source_id, state=st.CAPTURE_STATE_STARTING)
+            if status is not None and status.showing_slate:  # until the first frame
+                starting.showing_slate = True
+                starting.format.CopyFrom(status.format)
+            self._state.record(capture_changed(starting))
         try:
             answer = await self._session.open_source(en.OpenSourceRequest(source_id=step.source_id, config=step.config))
         except StepTimeout:
             answer = en.OpenSourceResponse(failure=_timeout("opening the source"))
         if answer.HasField("failure"):
-            await self.capture_failed(step.source_id, step.key, step.digest, answer.failure)
+            await self.capture_failed(step.source_id, step.key, step.digest, answer.failure, answer.capture)
             return
         status = st.CaptureStatus()
         status.CopyFrom(answer.capture)
@@ -105,17 +112,34 @@ class Steps:
         self._progress.succeeded(step.key, step.digest)
         await self._state.record(capture_changed(status))
 
-    async def capture_failed(self, source_id: str, key: Key, digest: bytes, failure: en.Failure) -> None:
-        """Report a source that did not open, or ended, and set when to try again."""
-        self._fail(key, digest, failure)
-        status = st.CaptureStatus(source_id=source_id, cause=failure.cause)
+    async def capture_failed(
+        self,
+        source_id: str,
+        key: Key,
+        digest: bytes,
+        failure: en.Failure,
+        slate: st.CaptureStatus = _NO_SLATE,
+    ) -> None:
+        """Report a source that did not open, or ended, and what is shown of it; set when to try again."""
+        self._fail(key, digest, failure, at_most_s=SOURCE_RETRY_S)
+        status = st.CaptureStatus(source_id=source_id, cause=failure.cause, showing_slate=slate.showing_slate)
+        if slate.showing_slate:
+            status.format.CopyFrom(slate.format)
         status.state = st.CAPTURE_STATE_REFUSED if failure.permanent else st.CAPTURE_STATE_WAITING
         before = fold.find_capture(self._state.reported, source_id)
-        if before is None or (before.state, before.cause) != (status.state, status.cause):
+        if before is None or _told_of(before) != _told_of(status):
             await self._state.record(capture_changed(status))
 
     async def _await_device(self, step: plan.AwaitDevice) -> None:
         waiting = st.CaptureStatus(source_id=step.source_id, state=st.CAPTURE_STATE_WAITING, cause=step.cause)
+        if step.slate is not None:
+            request = en.OpenSourceRequest(source_id=step.source_id, config=step.slate, absent=step.cause)
+            with contextlib.suppress(StepTimeout):  # then there is no slate
+                answer = await self._session.open_source(request)
+                self._progress.of(step.key).stand_in = plan.digest(step.slate)
+                waiting.showing_slate = answer.capture.showing_slate
+                if waiting.showing_slate:
+                    waiting.format.CopyFrom(answer.capture.format)
         await self._state.record(capture_changed(waiting))
 
     async def _close_source(self, step: plan.CloseSource) -> None:
@@ -339,10 +363,24 @@ class Steps:
     def _is_first_try(self, key: Key) -> bool:
         return self._progress.of(key).failures == 0
 
-    def _fail(self, key: Key, digest: bytes, failure: en.Failure, again_in_s: float | None = None) -> None:
-        log.info("%s %s: %s", key.kind, key.text, failure.cause.message)
+    def _fail(
+        self,
+        key: Key,
+        digest: bytes,
+        failure: en.Failure,
+        again_in_s: float | None = None,
+        at_most_s: float = math.inf,
+    ) -> None:
+        failures = self._progress.of(key).failures
+        is_news = self._progress.of(key).cause != failure.cause or failures & (failures + 1) == 0
+        log.log(logging.INFO if is_news else logging.DEBUG, "%s %s: %s", key.kind, key.text, failure.cause.message)
         now = asyncio.get_running_loop().time()
-        self._progress.failed(key, digest, failure.cause, failure.permanent, now, again_in_s)
+        self._progress.failed(key, digest, failure.cause, failure.permanent, now, again_in_s, at_most_s)
+
+
+def _told_of(status: st.CaptureStatus) -> tuple[object, ...]:
+    """What of a source that is not captured is news when it changes."""
+    return status.state, status.cause, status.showing_slate
 
 
 def _timeout(what: str) -> en.Failure:

@@ -146,6 +146,22 @@ def resolve(state: State, capture: st.DesiredCapture) -> ty.CaptureConfig | ty.C
     return config
 
 
+def stand_in(capture: st.DesiredCapture) -> ty.CaptureConfig:
+    """What the engine is to show, if anything, while there is no device: the capture without one."""
+    config = ty.CaptureConfig()
+    config.CopyFrom(capture.config)
+    config.kind = stream_kind(config)
+    config.input.camera.ClearField("which")
+    config.input.camera.SetInParent()
+    return config
+
+
+def names_device(state: State, capture: st.DesiredCapture) -> bool:
+    """Whether the capture is to be of a certain camera, by slot or device_id, rather than of any."""
+    camera = capture.config.input.camera
+    return camera.WhichOneof("which") is not None or _slot(state, capture.source_id) is not None
+
+
 def _slot(state: State, name: str) -> ty.Slot | None:
     found = state.get(slot_key(name), st.DesiredSlot)
     return found.slot if found is not None else None

@@ -118,6 +118,9 @@ class Capture:
     """
 
     def __init__(self, key: str, settings: CaptureSettings, events: EventQueue) -> None: ...
+    def set_slate(self, slate: Slate | None) -> None:
+        """Before start: what is shown, without Python's help, from its failure or end on, until a next first frame."""
+
     def start(self) -> None:
         """Open the source; NativeError when it cannot be. Waits for the device, not for a frame.
 
@@ -136,10 +139,39 @@ class Capture:
     def snapshot(self, image_format: str) -> Snapshot | None:
         """The newest frame as "png" or "jpeg"; None before the first one."""
 
+class SlateSettings:
+    title: str
+    text: str
+    picture_path: str  # PNG or JPEG, in place of title, text and time; "" for none
+    width: int
+    height: int
+    def __init__(self) -> None: ...
+
+class Slate:
+    """What is shown of a source without pictures: its frames go to the sinks while it is shown, five a second.
+
+    An event with its key, "failed" (FILE_INVALID), says that the picture cannot be read; title and text stand in then.
+    """
+
+    def __init__(self, key: str, settings: SlateSettings, events: EventQueue) -> None: ...
+    def show(self) -> None: ...
+    def hide(self) -> None:
+        """After this returns no frame of it goes to a sink, until it is shown again."""
+
+    is_shown: bool
+    size: tuple[int, int]  # of the newest capture's frames; before that, of the settings
+    def attach(self, sink: FrameSink) -> None: ...
+    def detach(self, sink: FrameSink) -> None:
+        """After this returns no frame of it goes to the sink. Unknown sinks are ignored."""
+
+    def close(self) -> None:
+        """Hide it for good, and join its thread."""
+
 class FrameSinkStats:
     frames_pushed: int
     frames_gated: int
     longest_gap_us: int
+    slate_frames_pushed: int  # in no other number
 
 class FrameSink:
     """Hands frames to one LiveKit video source. Closed until `set_open(True)`: the last gate before a frame leaves.

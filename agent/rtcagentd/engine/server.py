@@ -8,6 +8,7 @@ import grpc
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
 from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import state_pb2 as state
 
 from rtcagentd.engine import _native, process
 from rtcagentd.engine.devices import Devices
@@ -120,12 +121,16 @@ class EngineServer(contract_grpc.EngineServicer):
 
     async def OpenSource(self, request: contract.OpenSourceRequest, context: Context) -> contract.OpenSourceResponse:
         try:
-            status = await self._step(
-                request, context, _source(request), lambda: self._sources.open(request.source_id, request.config)
-            )
+            status = await self._step(request, context, _source(request), lambda: self._open(request))
         except EngineError as error:
-            return contract.OpenSourceResponse(failure=_told("opening", request.source_id, error))
+            failure = _told("opening", request.source_id, error)
+            return contract.OpenSourceResponse(failure=failure, capture=self._sources.slate_status(request.source_id))
         return contract.OpenSourceResponse(capture=status)
+
+    def _open(self, request: contract.OpenSourceRequest) -> Coroutine[Any, Any, state.CaptureStatus]:
+        if request.HasField("absent"):
+            return self._sources.stand_in(request.source_id, request.config, request.absent)
+        return self._sources.open(request.source_id, request.config)
 
     async def CloseSource(self, request: contract.CloseSourceRequest, context: Context) -> contract.CloseSourceResponse:
         await self._step(request, context, _source(request), lambda: self._sources.close(request.source_id))
@@ -267,6 +272,12 @@ def _stream(request: contract.PublishRequest | contract.UnpublishRequest | contr
     return f"stream {request.room_id}/{request.source_id}"
 
 
+_failures: dict[str, str] = {}  # the last one of each kind of step and object
+
+
 def _told(what: str, of: str, error: EngineError) -> contract.Failure:
-    log.warning("%s %s failed: %s", what, of, error.message)
+    # What is tried again and again, for days perhaps, is written down when it is news.
+    is_news = _failures.get(f"{what} {of}") != error.message
+    _failures[f"{what} {of}"] = error.message
+    log.log(logging.WARNING if is_news else logging.DEBUG, "%s %s failed: %s", what, of, error.message)
     return error.failure()

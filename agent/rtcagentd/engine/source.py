@@ -69,6 +69,10 @@ class Source:
                 types.REASON_TIMEOUT, f"{self.plan.input_words} sent no frame for {deadline_s:g} s"
             ) from None
 
+    def set_slate(self, slate: _native.Slate | None) -> None:
+        """Before start: what its capture shows when it ends."""
+        self._capture.set_slate(slate)
+
     def attach(self, sink: _native.FrameSink) -> None:
         self._capture.attach(sink)
 

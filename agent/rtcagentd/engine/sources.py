@@ -19,6 +19,7 @@ from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.slates import Slates, is_wanted
 from rtcagentd.engine.source import Source
 
 log = logging.getLogger(__name__)
@@ -47,13 +48,59 @@ class Sources:
         self._find_device = find_device
         self._media_folders = media_folders
         self._die = die
+        self.slates = Slates(media_events, events, media_folders)
+        self._delivered: dict[str, bytes] = {}  # the configuration with which each source was captured last
         self._sources: dict[str, Source] = {}
         self._sinks: defaultdict[str, list[_native.FrameSink]] = defaultdict(list)
         self._stops: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
 
     async def open(self, source_id: str, config: types.CaptureConfig) -> state.CaptureStatus:
-        """Capture the source with this configuration. When that fails, the source is closed."""
+        """Capture the source with this configuration. When that fails, the source is closed, and its slate is shown."""
+        try:
+            status = await self._open(source_id, config)
+        except EngineError as error:
+            if self._was_there(source_id, config) and error.permanent and config.input.WhichOneof("input") == "rtsp":
+                # A server that is being started says that it has no such stream, until it has.
+                error = EngineError(types.REASON_SERVER_UNREACHABLE, error.message)
+            if self._gate.may_capture(source_id) and is_wanted(config) and not error.permanent:
+                self.slates.prepare(source_id, config, self._sinks.get(source_id, []))
+                self.slates.show(source_id, error.reason)
+            else:
+                self.slates.drop(source_id)
+            raise error from None
+        self._delivered[source_id] = config.SerializeToString()
+        self.slates.tell()
+        return status
+
+    async def stand_in(self, source_id: str, config: types.CaptureConfig, absent: types.Cause) -> state.CaptureStatus:
+        """Show the source's slate, as there is no device to capture from."""
+        if not self._gate.may_capture(source_id):
+            raise _gate_error(source_id)
+        await self._close(source_id)
+        self.slates.prepare(source_id, config, self._sinks.get(source_id, []))
+        self.slates.show(source_id, absent.reason)
+        return state.CaptureStatus(
+            source_id=source_id,
+            state=state.CAPTURE_STATE_WAITING,
+            cause=absent,
+            format=self.slates.format_of(source_id),
+            showing_slate=self.slates.is_shown(source_id),
+        )
+
+    def slate_status(self, source_id: str) -> state.CaptureStatus:
+        """Whether a source that is not captured shows its slate, and in which size."""
+        return state.CaptureStatus(
+            source_id=source_id,
+            format=self.slates.format_of(source_id),
+            showing_slate=self.slates.is_shown(source_id),
+        )
+
+    def _was_there(self, source_id: str, config: types.CaptureConfig) -> bool:
+        """Whether the source has been captured with this very configuration."""
+        return self._delivered.get(source_id) == config.SerializeToString()
+
+    async def _open(self, source_id: str, config: types.CaptureConfig) -> state.CaptureStatus:
         if not self._gate.may_capture(source_id):
             raise _gate_error(source_id)
         current = self._sources.get(source_id)
@@ -62,9 +109,9 @@ class Sources:
         try:
             the_plan = plan(config, self._find_device, self._media_folders)
         except EngineError:
-            await self.close(source_id)
+            await self._close(source_id)
             raise
-        await self.close(source_id)
+        await self._close(source_id)
         if self._stops:  # of this source or another one: it may hold the device that is opened next
             await asyncio.wait(self._stops)
         if not self._gate.may_capture(source_id):
@@ -88,7 +135,12 @@ class Sources:
         return source.status()
 
     async def close(self, source_id: str) -> None:
-        """Stop capturing the source. Its sinks stay, and take the frames of the next capture."""
+        """Stop capturing the source, and showing its slate. Its sinks stay, and take the frames of the next capture."""
+        self.slates.drop(source_id)
+        self._delivered.pop(source_id, None)
+        await self._close(source_id)
+
+    async def _close(self, source_id: str) -> None:
         source = self._sources.get(source_id)
         if source is None:
             return
@@ -100,6 +152,9 @@ class Sources:
         """Close what the gate does not allow. Devices are closed when this returns."""
         devices: list[asyncio.Task[None]] = []
         others: list[asyncio.Task[None]] = []
+        for source_id in self.slates.source_ids():
+            if not self._gate.may_capture(source_id):
+                self.slates.drop(source_id)
         for source in list(self._sources.values()):
             if self._gate.may_capture(source.source_id):
                 continue
@@ -114,11 +169,13 @@ class Sources:
     def attach(self, source_id: str, sink: _native.FrameSink) -> None:
         """Give the source's frames to `sink`, now and whenever it is captured."""
         self._sinks[source_id].append(sink)
+        self.slates.attach(source_id, sink)
         if source := self._sources.get(source_id):
             source.attach(sink)
 
     def detach(self, source_id: str, sink: _native.FrameSink) -> None:
         """No frame goes to `sink` after this."""
+        self.slates.detach(source_id, sink)
         sinks = self._sinks.get(source_id, [])
         if sink in sinks:
             sinks.remove(sink)
@@ -128,9 +185,11 @@ class Sources:
             source.detach(sink)
 
     def format_of(self, source_id: str) -> types.VideoFormat | None:
-        """The format of its frames; None when it is not captured."""
+        """The format of its frames, or of its slate; None when neither is shown."""
         source = self._sources.get(source_id)
-        return source.format if source and source.is_capturing else None
+        if source and source.is_capturing:
+            return source.format
+        return self.slates.format_of(source_id) if self.slates.is_shown(source_id) else None
 
     async def snapshot(
         self, source_id: str, image_format: str
@@ -157,6 +216,7 @@ class Sources:
             self._stop(source, EngineError(types.REASON_ORDERED, "the engine closes"))
         if self._stops:
             await asyncio.wait(self._stops)
+        await self.slates.close()
 
     def _make(self, source_id: str, config: types.CaptureConfig, the_plan: Plan) -> Source:
         try:
@@ -170,6 +230,7 @@ class Sources:
             )
         except _native.NativeError as error:
             raise EngineError.from_native(*error.args) from error
+        source.set_slate(self.slates.prepare(source_id, config, self._sinks.get(source_id, [])))
         for sink in self._sinks.get(source_id, []):
             source.attach(sink)
         self._sources[source_id] = source
@@ -200,7 +261,13 @@ class Sources:
         self._forget(source)
         self._stop(source, error)
         log.warning("source %s ended: %s", source.source_id, error.message)
-        event = contract.SourceEnded(source_id=source.source_id, failure=error.failure())
+        self.slates.show(source.source_id, error.reason)  # a capture that fell silent has not shown it itself
+        event = contract.SourceEnded(
+            source_id=source.source_id,
+            failure=error.failure(),
+            showing_slate=self.slates.is_shown(source.source_id),
+            format=self.slates.format_of(source.source_id),
+        )
         self._events.emit(contract.EngineEvent(source_ended=event))
 
     def _on_format(self, source: Source) -> None:

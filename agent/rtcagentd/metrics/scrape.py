@@ -134,6 +134,7 @@ class Scrape:
         families.add_states("rtcagent_engine_state", st.EngineState, reported.engine.state)
         for capture in reported.captures:
             families.add_states("rtcagent_capture_state", st.CaptureState, capture.state, capture.source_id)
+            families.add("rtcagent_capture_showing_slate", float(capture.showing_slate), capture.source_id)
         for room in reported.rooms:
             families.add_states("rtcagent_room_state", st.RoomState, room.state, room.room_id)
             families.add("rtcagent_room_users", len(room.users), room.room_id)
@@ -197,6 +198,7 @@ def _add_media(families: Families, stats: cap.GetCaptureStatsResponse) -> None:
         names = (stream.room_id, stream.source_id)
         families.add("rtcagent_publication_frames_pushed_total", stream.frames_pushed, *names)
         families.add("rtcagent_publication_frames_gated_total", stream.frames_gated, *names)
+        families.add("rtcagent_publication_slate_frames_pushed_total", stream.slate_frames_pushed, *names)
         families.add("rtcagent_publication_longest_gap_seconds", stream.longest_gap_us / 1e6, *names)
     for remote in stats.remote_streams:
         kind = ty.StreamKind.Name(remote.kind).removeprefix("STREAM_KIND_").lower()

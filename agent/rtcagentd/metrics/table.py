@@ -21,6 +21,9 @@ METRICS = [
     Metric("rtcagent_room_state", "gauge", ("room", "state"), "The state of each room: 1 for that which is so."),
     Metric("rtcagent_capture_state", "gauge", ("source", "state"), "The state of each source: 1 for that which is so."),
     Metric(
+        "rtcagent_capture_showing_slate", "gauge", ("source",), "1 while the source's slate stands in for pictures."
+    ),
+    Metric(
         "rtcagent_publication_state",
         "gauge",
         ("room", "source", "state"),
@@ -84,6 +87,12 @@ METRICS = [
         "counter",
         ("room", "source"),
         "Frames that were held back: muted, or not allowed to be sent.",
+    ),
+    Metric(
+        "rtcagent_publication_slate_frames_pushed_total",
+        "counter",
+        ("room", "source"),
+        "Frames of the slate that were handed to the room's encoder; in no other number.",
     ),
     Metric(
         "rtcagent_publication_longest_gap_seconds",

@@ -78,7 +78,10 @@ class MediaWatch:
         if is_alive != self._is_alive:
             self._is_alive = is_alive
             for publication, watched in self._streams.items():
-                if not is_alive and watched.told == state.MEDIA_STATE_LIVE:
+                if not is_alive and watched.told in (
+                    state.MEDIA_STATE_LIVE,
+                    state.MEDIA_STATE_SLATE,
+                ):
                     self._tell_stream(publication, watched, state.MEDIA_STATE_STALLED)
             self._on_link(is_alive)
 
@@ -100,6 +103,8 @@ class MediaWatch:
                 continue
             reading = await media_stats.read_publication(publication.track._ffi_handle.handle)
             found = watched.judge.observe(now, publication.frames_pushed, reading)
+            if found == state.MEDIA_STATE_LIVE and publication.shows_slate:
+                found = state.MEDIA_STATE_SLATE
             if found != state.MEDIA_STATE_UNSPECIFIED:
                 self._tell_stream(publication, watched, found)
             if found == state.MEDIA_STATE_STALLED:

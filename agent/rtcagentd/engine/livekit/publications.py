@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 from livekit import rtc
@@ -59,8 +60,14 @@ class Publication:
 
     @property
     def frames_pushed(self) -> int:
-        """Frames handed to the encoder so far."""
-        return self._sink.stats().frames_pushed
+        """Frames handed to the encoder so far, those of the slate with them."""
+        stats = self._sink.stats()
+        return stats.frames_pushed + stats.slate_frames_pushed
+
+    @property
+    def shows_slate(self) -> bool:
+        """Whether its frames are those of the slate now."""
+        return self._sources.slates.is_shown(self.request.source_id)
 
     def is_as(self, request: contract.PublishRequest) -> bool:
         """Whether `request` asks for this very stream, its mute aside."""
@@ -127,6 +134,7 @@ class Publication:
             frames_pushed=stats.frames_pushed,
             frames_gated=stats.frames_gated,
             longest_gap_us=stats.longest_gap_us,
+            slate_frames_pushed=stats.slate_frames_pushed,
         )
 
     def _on_media_event(self, event: _native.Event) -> None:
@@ -163,6 +171,7 @@ class Publications:
         self._publications: dict[str, Publication] = {}
         self._room_over: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._withdrawing: set[asyncio.Task[None]] = set()  # of what the agent gave up
+        self.on_change: Callable[[], None] = lambda: None  # what is published, or muted
         self.changed_at = -math.inf  # when a track was last added or removed, on the event loop's clock
 
     async def publish(self, request: contract.PublishRequest) -> state.PublicationStatus:
@@ -200,6 +209,7 @@ class Publications:
         finally:
             self.changed_at = asyncio.get_running_loop().time()
         log.info("%s is published in %s", request.source_id, request.room_id)
+        self.on_change()
         return publication.status()
 
     async def unpublish(self, source_id: str) -> None:
@@ -211,12 +221,14 @@ class Publications:
         await self._withdraw(publication)
         publication.dispose()
         log.info("%s is no longer published in %s", source_id, publication.request.room_id)
+        self.on_change()
 
     def set_muted(self, source_id: str, muted: bool) -> None:
         publication = self._publications.get(source_id)
         if publication is None or publication.published is None:
             raise EngineError(types.REASON_STREAM_NOT_PUBLISHED, f"{source_id} is not published in this room")
         publication.set_muted(muted)
+        self.on_change()
 
     def on_unpublished(self, published: rtc.LocalTrackPublication) -> None:
         """The room says that a track of ours is gone. What we withdrew ourselves is not in the table any more."""

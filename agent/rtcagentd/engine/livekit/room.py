@@ -21,6 +21,7 @@ from rtcagentd.engine.livekit import errors
 from rtcagentd.engine.livekit.media_watch import MediaWatch
 from rtcagentd.engine.livekit.messages import MAX_STREAM_BYTES, RoomMessages
 from rtcagentd.engine.livekit.publications import Publications
+from rtcagentd.engine.livekit.slate_attributes import SlateAttributes
 from rtcagentd.engine.livekit.subscriptions import Subscriptions
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
@@ -71,6 +72,8 @@ class JoinedRoom:
         self._state = state.ROOM_STATE_JOINING
         self._reconnecting_cause: types.Cause | None = None
         self._media_watch: MediaWatch | None = None  # while joined
+        self._slate_attributes: SlateAttributes | None = None  # likewise
+        self._slates = sources.slates
         self._is_signal_lost = False
         self._joined_at = Timestamp()
         self._connected_at = -math.inf  # on the event loop's clock
@@ -103,6 +106,8 @@ class JoinedRoom:
         if self._closing is None:
             if self._media_watch is not None:
                 self._media_watch.close()
+            if self._slate_attributes is not None:
+                self._slate_attributes.close()
             self.publications.close_frames()
             self.subscriptions.close()
             self.messages.close()
@@ -141,6 +146,8 @@ class JoinedRoom:
         self._joined_at.GetCurrentTime()
         self._connected_at = asyncio.get_running_loop().time()
         self._media_watch = MediaWatch(self.config.room_id, self._room, self.publications, self._events, self._on_link)
+        attributes = SlateAttributes(self.config.room_id, self._room, self.publications, self._slates)
+        self._slate_attributes, self.publications.on_change = attributes, attributes.look
         for participant in self._room.remote_participants.values():
             self._on_user_joined(participant)
             for publication in participant.track_publications.values():

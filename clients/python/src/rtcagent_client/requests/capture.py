@@ -17,6 +17,7 @@ from rtcagent.v1.types_pb2 import (
     ObjectRef,
     OrderResult,
     Rotation,
+    Slate,
     StreamKind,
     VideoFormat,
     VideoInput,
@@ -39,6 +40,7 @@ def start_video_capture(
     rotation: Literal[0, 90, 180, 270] = 0,
     mirror: bool = False,
     kind: KindName | int | None = None,
+    slate: Slate | None = None,
     wait_ms: int | None = None,
     keep: Keep | None = None,
     request_id: str | None = None,
@@ -48,13 +50,15 @@ def start_video_capture(
 
     `input`: see rtcagent_client.inputs; None: the slot named like the source, else the first camera. `width`,
     `height` (pixels) and `max_fps`: of the pictures that leave the source, 0: follow the input. `rotation`: degrees
-    clockwise. Raises InvalidArgument, NotFound (device, slot), ResourceExhausted.
+    clockwise. `slate`: what stands in while there are no pictures; None: name, time and "camera not connected" for
+    cameras, nothing for other inputs. Raises InvalidArgument, NotFound (device, slot), ResourceExhausted.
     """
     config = CaptureConfig(
         input=input,
         rotation=enum_value(Rotation, str(rotation)) if rotation else Rotation.ROTATION_UNSPECIFIED,
         mirror=mirror,
         kind=enum_value(StreamKind, kind),
+        slate=slate,
     )
     if width or height or max_fps:
         config.output.CopyFrom(VideoFormat(width=width, height=height, max_fps=max_fps))

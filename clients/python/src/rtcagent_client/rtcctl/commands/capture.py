@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rtcagent.v1.types_pb2 import PixelFormat, VideoInput
+from rtcagent.v1.types_pb2 import PixelFormat, Slate, VideoInput
 
 from rtcagent_client import inputs
 from rtcagent_client.blocking import Client
@@ -72,7 +72,29 @@ def _add_on(actions: Subparsers) -> None:
     picture.add_argument("--fps", metavar="FPS", type=float, default=0)
     picture.add_argument("--rotate", type=int, choices=[0, 90, 180, 270], default=0, help="degrees clockwise")
     picture.add_argument("--mirror", action="store_true", help="left and right, after rotating")
+    instead = on.add_argument_group(
+        "slate: what is sent while there are no pictures (default: for cameras, with words)"
+    )
+    shown = instead.add_mutually_exclusive_group()
+    shown.add_argument("--slate", action="store_true", help="for a file or a test picture too")
+    shown.add_argument("--no-slate", action="store_true", help="none: viewers keep the last picture")
+    instead.add_argument("--slate-title", metavar="TEXT", default="", help="default: the source's id")
+    instead.add_argument("--slate-text", metavar="TEXT", default="", help='default "camera not connected"')
+    instead.add_argument("--slate-picture", metavar="PATH", default="", help="a PNG or JPEG of the agent's machine")
     add_order_options(on)
+
+
+def slate_of(args: argparse.Namespace) -> Slate | None:
+    """The slate that the options ask for; None: the agent's default. UsageError: options that do not go together."""
+    details = (args.slate_title, args.slate_text, args.slate_picture)
+    if args.no_slate:
+        if any(details):
+            raise UsageError("--no-slate goes with no other option about the slate")
+        return Slate(mode=Slate.MODE_OFF)
+    if not args.slate and not any(details):
+        return None
+    mode = Slate.MODE_SHOWN if args.slate else Slate.MODE_UNSPECIFIED
+    return Slate(mode=mode, title=args.slate_title, text=args.slate_text, picture=args.slate_picture)
 
 
 def input_of(args: argparse.Namespace) -> VideoInput | None:
@@ -113,6 +135,7 @@ def _on(client: Client, args: argparse.Namespace, screen: Screen) -> int:
         rotation=args.rotate,
         mirror=args.mirror,
         kind=args.kind,
+        slate=slate_of(args),
         check=False,
         **order_arguments(args),
     )

@@ -37,7 +37,8 @@ def _why(message: Any) -> str:
 def _capture(event: Any) -> str:
     capture = event.capture
     state = enum_word(CaptureState, capture.state)
-    details = phrases.joined(phrases.video_format(capture.format), capture.input)
+    slate = "its slate is shown" if capture.showing_slate else ""
+    details = phrases.joined(phrases.video_format(capture.format), capture.input, slate)
     return f"capture {capture.source_id}: {state}{f' {details}' if details else ''}{_why(capture)}"
 
 

@@ -9,6 +9,7 @@ from rtcagent.v1.types_pb2 import (
     Keep,
     PixelFormat,
     Rotation,
+    Slate,
     StreamKind,
     VideoCodec,
     VideoEncoderConfig,
@@ -72,9 +73,17 @@ def video_input(wanted: VideoInput) -> str:
 def capture_config(config: CaptureConfig) -> str:
     turned = f"turned {enum_word(Rotation, config.rotation)}°" if config.rotation > Rotation.ROTATION_0 else ""
     kind = "" if config.kind in (0, StreamKind.STREAM_KIND_CAMERA) else f"as {low(StreamKind, config.kind)}"
-    return joined(
-        video_input(config.input), video_format(config.output), turned, "mirrored" if config.mirror else "", kind
-    )
+    mirrored = "mirrored" if config.mirror else ""
+    return joined(video_input(config.input), video_format(config.output), turned, mirrored, kind, slate(config.slate))
+
+
+def slate(wanted: Slate) -> str:
+    if wanted.mode == Slate.MODE_OFF:
+        return "without slate"
+    if wanted.picture:
+        return f"slate {wanted.picture}"
+    words = " ".join(repr(text) for text in (wanted.title, wanted.text) if text)
+    return f"slate {words}" if words else "with slate" if wanted.mode == Slate.MODE_SHOWN else ""
 
 
 def bitrate(bps: int) -> str:
@@ -94,6 +103,7 @@ _MEDIA = {
     MediaState.MEDIA_STATE_PAUSED: "paused, as nobody takes it",
     MediaState.MEDIA_STATE_NO_FRAMES: "the source delivers no frames",
     MediaState.MEDIA_STATE_STALLED: "its frames do not get through",
+    MediaState.MEDIA_STATE_SLATE: "its slate is shown",
 }
 
 

@@ -132,6 +132,8 @@ def _captures(state: GetStateResponse) -> Iterator[_Row]:
             is_so = enum_word(CaptureState, capture.state)
             if capture.state == CaptureState.CAPTURE_STATE_CAPTURING:
                 is_so = phrases.joined(f"{is_so} {phrases.video_format(capture.format)}".strip(), capture.input)
+            elif capture.showing_slate:
+                is_so = phrases.joined(is_so, "its slate is shown")
             why = describe_cause(capture.cause) if capture.HasField("cause") else ""
         yield _Row(source_id, asked, is_so, ObjectRef(source_id=source_id), why=why)
 
