@@ -14,6 +14,7 @@
 #include "media/event_queue.h"
 #include "media/gstreamer.h"
 #include "media/native_error.h"
+#include "media/screen_list.h"
 #include "media/slate.h"
 
 namespace py = pybind11;
@@ -105,6 +106,26 @@ void bind_events(py::module_& m) {
         .def("drain", &EventQueue::drain, NoGil());
 }
 
+void bind_screens(py::module_& m) {
+    py::class_<Rect>(m, "Rect")
+        .def(py::init<int, int, int, int>(), py::arg("x") = 0, py::arg("y") = 0, py::arg("width") = 0,
+             py::arg("height") = 0)
+        .def_readwrite("x", &Rect::x)
+        .def_readwrite("y", &Rect::y)
+        .def_readwrite("width", &Rect::width)
+        .def_readwrite("height", &Rect::height);
+    py::class_<ScreenEntry>(m, "ScreenEntry")
+        .def_readonly("is_window", &ScreenEntry::is_window)
+        .def_readonly("id", &ScreenEntry::id)
+        .def_readonly("title", &ScreenEntry::title)
+        .def_readonly("application", &ScreenEntry::application)
+        .def_readonly("area", &ScreenEntry::area)
+        .def_readonly("is_primary", &ScreenEntry::is_primary)
+        .def_readonly("is_minimised", &ScreenEntry::is_minimised)
+        .def_property_readonly("thumbnail", [](const ScreenEntry& entry) { return py::bytes(entry.thumbnail); });
+    m.def("list_screens", &list_screens, py::arg("display"), py::arg("thumbnail_width"), NoGil());
+}
+
 void bind_settings(py::module_& m) {
     py::class_<CaptureSettings>(m, "CaptureSettings")
         .def(py::init<>())
@@ -118,6 +139,14 @@ void bind_settings(py::module_& m) {
         .def_readwrite("file_path", &CaptureSettings::file_path)
         .def_readwrite("loop", &CaptureSettings::loop)
         .def_readwrite("pattern", &CaptureSettings::pattern)
+        .def_readwrite("x11_display", &CaptureSettings::x11_display)
+        .def_readwrite("monitor", &CaptureSettings::monitor)
+        .def_readwrite("window", &CaptureSettings::window)
+        .def_readwrite("window_tag", &CaptureSettings::window_tag)
+        .def_readwrite("pipewire_fd", &CaptureSettings::pipewire_fd)
+        .def_readwrite("pipewire_node", &CaptureSettings::pipewire_node)
+        .def_readwrite("region", &CaptureSettings::region)
+        .def_readwrite("pointer", &CaptureSettings::pointer)
         .def_readwrite("width", &CaptureSettings::width)
         .def_readwrite("height", &CaptureSettings::height)
         .def_readwrite("fps", &CaptureSettings::fps)
@@ -150,6 +179,7 @@ void bind_capture(py::module_& m) {
         .def(
             "detach", [](Capture& self, const std::shared_ptr<FrameSink>& sink) { self.detach(sink); },
             py::arg("sink").none(false), NoGil())
+        .def("update", &Capture::update, py::arg("settings"), NoGil())
         .def("stats", &Capture::stats, NoGil())
         .def("snapshot", &Capture::snapshot, py::arg("image_format"), NoGil());
 }
@@ -233,6 +263,7 @@ PYBIND11_MODULE(_native, m) {
     m.def("missing_elements", &missing_elements, NoGil());
     bind_cameras(m);
     bind_events(m);
+    bind_screens(m);
     bind_settings(m);
     bind_livekit(m);
     bind_slate(m);

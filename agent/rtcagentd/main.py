@@ -22,8 +22,10 @@ from rtcagentd.api.devices import DevicesService
 from rtcagentd.api.health import HealthReporter
 from rtcagentd.api.ordering import OrderDesk
 from rtcagentd.api.rooms import RoomsService
+from rtcagentd.api.screen import ScreenService
 from rtcagentd.api.server import ApiServer
 from rtcagentd.config import Config, ConfigError, JournalSettings, load
+from rtcagentd.control.closed_windows import ClosedWindows
 from rtcagentd.control.conf_dir import ConfDir
 from rtcagentd.control.events import cause, event
 from rtcagentd.control.join_tokens import Endpoint, JoinTokens
@@ -122,6 +124,7 @@ async def run(config: Config, config_path: Path) -> None:
             RoomsService(state, orders, desk, reconciler, messages),
             CaptureService(orders, desk, reconciler),
             DevicesService(state, orders, desk),
+            ScreenService(state, orders, desk, reconciler),
         )
         await parts.enter_async_context(api)
         parts.push_async_callback(_say_stopping, state)
@@ -129,6 +132,7 @@ async def run(config: Config, config_path: Path) -> None:
         works = [engine.wait(), reconciler.run(), keeper.run(), tokens.run(), conf_dir.run(), health.run()]
         if config.metrics.address is not None:
             works.append(observer.run())
+        works.append(ClosedWindows(state, ledger, outcomes).run())
         reloader = Reloader(
             *(config_path, config, manager, reload),
             *(lambda kept: journal.keep(_retention(kept)), conf_dir.reapply),

@@ -103,6 +103,8 @@ void Capture::take_apart() {
 
 void Capture::build() {
     auto source = make_source(settings_);
+    source->on_notice(
+        [this](const char* kind) { events_->put({.key = key_, .kind = kind, .reason = {}, .message = {}}); });
     {
         const std::lock_guard lock(state_mutex_);  // stats() looks at it
         source_ = std::move(source);
@@ -117,7 +119,7 @@ void Capture::build() {
 
     // Conversion and scaling in one pass over the picture; each is passed through where it has nothing to do.
     GstElement* head = add_element(graph, "videoconvertscale");
-    if (settings_.fps > 0 && settings_.pattern.empty()) {
+    if (settings_.fps > 0 && settings_.pattern.empty() && settings_.x11_display.empty()) {
         rate_limit_ = std::make_unique<RateLimit>(settings_.fps);
         const GstPtr<GstPad> pad(gst_element_get_static_pad(head, "sink"));
         rate_limit_->guard(pad.get());
@@ -155,6 +157,12 @@ void Capture::add_output(GstElement* from) {
     callbacks.new_sample = &Capture::on_sample;
     gst_app_sink_set_callbacks(GST_APP_SINK(appsink), &callbacks, this, nullptr);
     link_elements(last, appsink);
+}
+
+bool Capture::update(const CaptureSettings& settings) {
+    const std::lock_guard lifecycle(lifecycle_);
+    check(settings);
+    return source_ && source_->update(settings);
 }
 
 void Capture::attach(std::shared_ptr<FrameConsumer> consumer) {
@@ -232,23 +240,24 @@ void Capture::take(GstSample* sample) {
 }
 
 void Capture::announce(int width, int height) {
+    const double rate = GST_VIDEO_INFO_FPS_N(&info_) > 0
+                            ? static_cast<double>(GST_VIDEO_INFO_FPS_N(&info_)) / GST_VIDEO_INFO_FPS_D(&info_)
+                            : 0;
+    const double fps = rate_limit_ && (rate == 0 || rate > settings_.fps) ? settings_.fps : rate;
     const char* kind = nullptr;
     {
         const std::lock_guard lock(state_mutex_);
         if (!first_told_) {
             kind = "first_frame";
-        } else if (width != width_ || height != height_) {
+        } else if (width != width_ || height != height_ || fps != fps_) {
             kind = "format";
         }
         first_told_ = true;
         width_ = width;
         height_ = height;
+        fps_ = fps;
     }
     if (kind == nullptr) return;
-    const double rate = GST_VIDEO_INFO_FPS_N(&info_) > 0
-                            ? static_cast<double>(GST_VIDEO_INFO_FPS_N(&info_)) / GST_VIDEO_INFO_FPS_D(&info_)
-                            : 0;
-    const double fps = rate_limit_ && (rate == 0 || rate > settings_.fps) ? settings_.fps : rate;
     events_->put(
         {.key = key_, .kind = kind, .width = width, .height = height, .fps = fps, .reason = {}, .message = {}});
 }

@@ -48,6 +48,9 @@ class Capture {
     void stop();
     void attach(std::shared_ptr<FrameConsumer> consumer);
     void detach(const std::shared_ptr<FrameConsumer>& consumer);
+    // Changes a running capture to these settings, where they differ in what can be changed so: of a screen its region,
+    // pointer and rate. False: nothing was changed.
+    bool update(const CaptureSettings& settings);
     CaptureStats stats() const;
     std::optional<Snapshot> snapshot(const std::string& image_format) const;
 
@@ -92,6 +95,7 @@ class Capture {
     std::int64_t newest_at_us_ = 0;
     int width_ = 0;
     int height_ = 0;
+    double fps_ = 0;
     bool first_told_ = false;
     bool starting_ = false;
     bool over_ = false;  // failed or ended: told once

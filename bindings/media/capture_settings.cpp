@@ -7,9 +7,11 @@
 namespace rtcagent {
 
 void check(const CaptureSettings& s) {
-    const std::array inputs = {&s.device_path, &s.rtsp_url, &s.file_path, &s.pattern};
-    if (std::count_if(inputs.begin(), inputs.end(), [](const auto* text) { return !text->empty(); }) != 1) {
-        throw std::invalid_argument("exactly one of device_path, rtsp_url, file_path and pattern must be set");
+    const std::array inputs = {&s.device_path, &s.rtsp_url, &s.file_path, &s.pattern, &s.x11_display};
+    const auto set = std::count_if(inputs.begin(), inputs.end(), [](const auto* text) { return !text->empty(); });
+    if (set + (s.pipewire_node != 0 ? 1 : 0) != 1) {
+        throw std::invalid_argument(
+            "exactly one of device_path, rtsp_url, file_path, pattern, x11_display and pipewire_node must be set");
     }
     const std::array patterns = {"bars_and_clock", "bars", "ball", "noise"};
     if (!s.pattern.empty() && std::find(patterns.begin(), patterns.end(), s.pattern) == patterns.end()) {
@@ -24,6 +26,8 @@ void check(const CaptureSettings& s) {
     for (const double fps : {s.fps, s.device_fps}) {
         if (!(fps >= 0 && fps <= 1000)) throw std::invalid_argument("fps: must be 0 to 1000");
     }
+    if (s.is_screen() && s.fps <= 0) throw std::invalid_argument("fps: must be set for a screen");
+    if (s.region.width < 0 || s.region.height < 0) throw std::invalid_argument("region: its size must not be negative");
     if (s.rtsp_latency_ms < 0 || s.rtsp_latency_ms > 60'000) {
         throw std::invalid_argument("rtsp_latency_ms: must be 0 to 60000");
     }

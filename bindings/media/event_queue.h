@@ -11,7 +11,7 @@ namespace rtcagent {
 
 struct Event {
     std::string key;
-    std::string kind;  // "first_frame" | "format" | "failed" | "ended"
+    std::string kind;  // "first_frame" | "format" | "failed" | "ended" | "hidden" | "shown"
     int width = 0;
     int height = 0;
     double fps = 0;

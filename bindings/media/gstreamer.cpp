@@ -24,6 +24,7 @@ constexpr std::array kNeeded = {
     Needed{"capsfilter", "libgstreamer1.0-0"},
     Needed{"filesrc", "libgstreamer1.0-0"},
     Needed{"videoflip", "gstreamer1.0-plugins-good"},
+    Needed{"videocrop", "gstreamer1.0-plugins-good"},
     Needed{"v4l2src", "gstreamer1.0-plugins-good"},
     Needed{"jpegdec", "gstreamer1.0-plugins-good"},
     Needed{"jpegenc", "gstreamer1.0-plugins-good"},

@@ -8,6 +8,8 @@
 #include "media/gst_ptr.h"
 #include "media/pattern_source.h"
 #include "media/rtsp_source.h"
+#include "media/screen_portal_source.h"
+#include "media/screen_x11_source.h"
 #include "media/y4m_source.h"
 
 namespace rtcagent {
@@ -22,6 +24,8 @@ std::unique_ptr<Source> make_source(const CaptureSettings& settings) {
     if (!settings.device_path.empty()) return std::make_unique<CameraSource>(settings);
     if (!settings.rtsp_url.empty()) return std::make_unique<RtspSource>(settings);
     if (!settings.pattern.empty()) return std::make_unique<PatternSource>(settings);
+    if (!settings.x11_display.empty()) return std::make_unique<ScreenX11Source>(settings);
+    if (settings.pipewire_node != 0) return std::make_unique<ScreenPortalSource>(settings);
     if (is_y4m(settings.file_path)) return std::make_unique<Y4mSource>(settings);
     return std::make_unique<FileSource>(settings);
 }

@@ -4,7 +4,9 @@
 #include <gst/gst.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "media/capture_settings.h"
 #include "media/native_error.h"
@@ -30,6 +32,10 @@ class Source {
     // Called on a streaming thread when the media is at its end: read to the end (of a segment, and yet to be shown),
     // or shown. True: it begins again, nobody needs to know.
     virtual bool restarts(End /*end*/) { return false; }
+    // Another region, pointer or rate of what is captured; false where the capture must be made anew for that.
+    virtual bool update(const CaptureSettings& /*settings*/) { return false; }
+    // Where to tell what happens to a source that goes on: "hidden", "shown". Called on any of its threads.
+    virtual void on_notice(std::function<void(const char* kind)> /*tell*/) {}
     // Frames that were lost before the graph saw them.
     virtual std::int64_t frames_lost() const { return 0; }
 };

@@ -31,11 +31,14 @@ class Xvfb:
         return {"DISPLAY": self.display, "WAYLAND_DISPLAY": "", "XAUTHORITY": "", "XDG_SESSION_TYPE": "x11"}
 
     async def start(self) -> None:
-        """Returns when it takes clients. It chooses the first free display by itself, so that two never meet."""
+        """Returns when it takes clients. It chooses the first free display by itself, so that two never meet; started
+        again, it is the same one.
+        """
         reading, writing = os.pipe()
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *("Xvfb", "-displayfd", str(writing), "-screen", "0", f"{self.width}x{self.height}x24"),
+                *("Xvfb", *([self.display] if self.display else []), "-displayfd", str(writing)),
+                *("-screen", "0", f"{self.width}x{self.height}x24"),
                 *("-nolisten", "tcp", "-noreset", "-ac", "+extension", "Composite", "+extension", "RANDR"),
                 pass_fds=[writing],
                 stdin=asyncio.subprocess.DEVNULL,

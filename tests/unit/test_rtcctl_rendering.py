@@ -235,6 +235,10 @@ EVENTS = {
         'input: "file" }',
         "capture camera: CAPTURING 640x360, file",
     ),
+    "screen_state_changed": (
+        'screen { source_id: "screen" minimised: true }',
+        "screen screen: its window is minimised, its last picture is sent",
+    ),
     "room_state_changed": (
         'room { room_id: "demo" state: ROOM_STATE_JOINED user_id: "kiosk" join_type: JOIN_TYPE_FIRST }',
         "room demo: JOINED as kiosk",

@@ -12,7 +12,7 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
-from rtcagent.v1 import agent_pb2_grpc, capture_pb2_grpc, devices_pb2_grpc, rooms_pb2_grpc
+from rtcagent.v1 import agent_pb2_grpc, capture_pb2_grpc, devices_pb2_grpc, rooms_pb2_grpc, screen_pb2_grpc
 
 from rtcagentd.access.guard import GuardedRegistry, authenticator
 from rtcagentd.access.tokens import TokenFileError
@@ -20,6 +20,7 @@ from rtcagentd.api.agent import AgentService
 from rtcagentd.api.capture import CaptureService
 from rtcagentd.api.devices import DevicesService
 from rtcagentd.api.rooms import RoomsService
+from rtcagentd.api.screen import ScreenService
 from rtcagentd.api.status import to_status
 from rtcagentd.config import ConfigError, Listener
 
@@ -27,7 +28,13 @@ log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 1.0
 MAX_REQUEST_BYTES = 17 << 20  # a message of 16 MiB to a room
-SERVICES = ("rtcagent.v1.Agent", "rtcagent.v1.Rooms", "rtcagent.v1.Capture", "rtcagent.v1.Devices")
+SERVICES = (
+    "rtcagent.v1.Agent",
+    "rtcagent.v1.Rooms",
+    "rtcagent.v1.Capture",
+    "rtcagent.v1.Devices",
+    "rtcagent.v1.Screen",
+)
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.so_reuseport", 0),  # a second daemon on the same port is an error, not a share
@@ -48,6 +55,7 @@ class ApiServer:
         rooms: RoomsService,
         capture: CaptureService,
         devices: DevicesService,
+        screen: ScreenService,
     ) -> None:
         self._listeners = listeners
         self._health = health.aio.HealthServicer()
@@ -56,6 +64,7 @@ class ApiServer:
             lambda server: rooms_pb2_grpc.add_RoomsServicer_to_server(rooms, server),
             lambda server: capture_pb2_grpc.add_CaptureServicer_to_server(capture, server),
             lambda server: devices_pb2_grpc.add_DevicesServicer_to_server(devices, server),
+            lambda server: screen_pb2_grpc.add_ScreenServicer_to_server(screen, server),
             lambda server: health_pb2_grpc.add_HealthServicer_to_server(self._health, server),
             lambda server: reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
                 reflection.aio.ReflectionServicer((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)), server

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from rtcagent.v1 import types_pb2 as ty
 
+from rtcagentd.control import screen_checks
 from rtcagentd.control.errors import invalid, not_found, unavailable
 from rtcagentd.control.ids import ROOM_ID_PATTERN, SLOT_PATTERN, SOURCE_ID_PATTERN, USER_ID_PATTERN, matches
 from rtcagentd.control.state import State
@@ -128,6 +129,8 @@ def capture(config: ty.CaptureConfig, state: State, media_folders: list[Path], *
             raise invalid(f"config.{name}", "VALUE_UNKNOWN", f"this agent knows no {name} {getattr(config, name)}")
     slate(config.slate, media_folders)
     match config.input.WhichOneof("input"):
+        case "screen":
+            screen_checks.screen(config)
         case "camera":
             _camera(config.input.camera, state, devices_known=devices_known)
         case "rtsp":

@@ -22,6 +22,7 @@ _ALIKE: dict[str, type[Message]] = {
     "stream_unpublished": ev.StreamUnpublished,
     "stream_muted": ev.StreamMuted,
     "first_frame_sent": ev.FirstFrameSent,
+    "screen_state_changed": ev.ScreenStateChanged,
 }
 
 
@@ -30,6 +31,8 @@ def key_of(happened: en.EngineEvent) -> Key | None:
     match happened.WhichOneof("event"):
         case "source_ended":
             return capture_key(happened.source_ended.source_id)
+        case "screen_state_changed":
+            return capture_key(happened.screen_state_changed.screen.source_id)
         case "room_reconnecting":
             return room_key(happened.room_reconnecting.room_id)
         case "room_reconnected":

@@ -45,8 +45,20 @@ class WantedStream:
 
 
 def stream_kind(config: ty.CaptureConfig) -> ty.StreamKind.ValueType:
-    """What a source is for those who receive it."""
+    """What a source is for those who receive it. A screen is never anything else: else it might be sent unasked."""
+    if config.input.WhichOneof("input") == "screen":
+        return ty.STREAM_KIND_SCREEN
     return config.kind or ty.STREAM_KIND_CAMERA
+
+
+def stream_encoder(stream: st.DesiredStream, capture: st.DesiredCapture | None) -> ty.VideoEncoderConfig:
+    """The encoder as ordered; of a film on the screen, unless something else is ordered, the size gives way."""
+    encoder = ty.VideoEncoderConfig()
+    encoder.CopyFrom(stream.encoder)
+    hint = capture.config.input.screen.content_hint if capture is not None else ty.CONTENT_HINT_UNSPECIFIED
+    if hint == ty.CONTENT_HINT_MOTION and not encoder.degradation:
+        encoder.degradation = ty.DEGRADATION_PREFERENCE_MAINTAIN_FRAMERATE
+    return encoder
 
 
 def wanted_streams(state: State) -> Iterator[WantedStream]:
@@ -61,7 +73,8 @@ def wanted_streams(state: State) -> Iterator[WantedStream]:
             kind = stream_kind(capture.config) if capture is not None else ty.STREAM_KIND_CAMERA
             automatic = room.config.auto_publish and capture is not None and kind in AUTO_PUBLISHED
             if stream.published if stream.HasField("published") else automatic:
-                yield WantedStream(room_id, source_id, kind, stream.name or source_id, stream.encoder, stream.muted)
+                encoder = stream_encoder(stream, capture)
+                yield WantedStream(room_id, source_id, kind, stream.name or source_id, encoder, stream.muted)
 
 
 def gate(state: State) -> Gate:

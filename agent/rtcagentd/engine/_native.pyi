@@ -61,7 +61,7 @@ class Event:
     """Something that happened on a media thread."""
 
     key: str  # the source_id or "room_id/source_id" that the object was made with
-    kind: str  # "first_frame" | "format" | "failed" | "ended"
+    kind: str  # "first_frame" | "format" | "failed" | "ended" | "hidden" | "shown"
     width: int
     height: int
     fps: float
@@ -73,8 +73,32 @@ class EventQueue:
     fd: int  # an eventfd, readable while events wait
     def drain(self) -> list[Event]: ...
 
+class Rect:
+    """Pixels. Of size 0x0: all of what it is a part of."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    def __init__(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> None: ...
+
+class ScreenEntry:
+    """A display or a window that can be captured."""
+
+    is_window: bool
+    id: str  # of a window "0x1c00007.1a2b3c4d", its number and its tag
+    title: str
+    application: str
+    area: Rect
+    is_primary: bool
+    is_minimised: bool
+    thumbnail: bytes  # PNG
+
+def list_screens(display: str, thumbnail_width: int) -> list[ScreenEntry]:
+    """What an X server's screens have; 0: no thumbnails. NativeError NO_DISPLAY."""
+
 class CaptureSettings:
-    """One source: exactly one of device_path, rtsp_url, file_path and pattern is set.
+    """One source: exactly one of device_path, rtsp_url, file_path, pattern, x11_display and pipewire_node is set.
 
     Capture raises ValueError for settings that cannot be.
     """
@@ -89,6 +113,14 @@ class CaptureSettings:
     file_path: str
     loop: bool
     pattern: str  # "bars_and_clock" | "bars" | "ball" | "noise"
+    x11_display: str  # as in $DISPLAY
+    monitor: str  # "": the primary one
+    window: int  # instead of a monitor
+    window_tag: str  # "": whichever window has the number
+    pipewire_fd: int  # the caller's, used while the capture starts
+    pipewire_node: int
+    region: Rect  # of the screen; as encoders want it, its size is made even
+    pointer: bool
     width: int  # of the output; 0 follows the input
     height: int
     fps: float
@@ -130,6 +162,9 @@ class Capture:
 
     def stop(self) -> None:
         """Close the source and join its threads; afterwards nothing of it calls a sink. Any number of times."""
+
+    def update(self, settings: CaptureSettings) -> bool:
+        """Another region, pointer or rate of a screen that is captured. False: that needs a capture of its own."""
 
     def attach(self, sink: FrameSink) -> None: ...
     def detach(self, sink: FrameSink) -> None:

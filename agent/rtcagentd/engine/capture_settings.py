@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from rtcagent.v1 import types_pb2 as types
 
-from rtcagentd.engine import _native
+from rtcagentd.engine import _native, screens
 from rtcagentd.engine.engine import EngineError
 
 _ROTATION = {types.ROTATION_90: 90, types.ROTATION_180: 180, types.ROTATION_270: 270}
@@ -34,6 +34,7 @@ class Plan:
     settings: _native.CaptureSettings
     input_words: str
     device_id: str = ""
+    is_screen: bool = False
 
 
 def plan(config: types.CaptureConfig, find_device: FindDevice, media_folders: Sequence[Path]) -> Plan:
@@ -53,6 +54,8 @@ def plan(config: types.CaptureConfig, find_device: FindDevice, media_folders: Se
             return _file(config.input.file, settings, media_folders)
         case "test_pattern":
             return _pattern(config.input.test_pattern, settings)
+        case "screen":
+            return Plan(settings, screens.fill(settings, config.input.screen), is_screen=True)
         case _:
             raise EngineError(types.REASON_INTERNAL, "a source was ordered without its input", permanent=True)
 

@@ -22,6 +22,8 @@ _PERMANENT = frozenset(
         types.REASON_UNSUPPORTED_BY_ENGINE,
         types.REASON_URL_INVALID,
         types.REASON_ROOM_NOT_FOUND,
+        types.REASON_WINDOW_CLOSED,
+        types.REASON_SHARE_DENIED,
     }
 )
 

@@ -10,7 +10,7 @@ from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
 from rtcagent.v1 import capture_pb2 as capture
 from rtcagent.v1 import state_pb2 as state
 
-from rtcagentd.engine import _native, process
+from rtcagentd.engine import _native, process, screens
 from rtcagentd.engine.devices import Devices
 from rtcagentd.engine.engine import Engine, EngineError
 from rtcagentd.engine.events import Events
@@ -240,6 +240,15 @@ class EngineServer(contract_grpc.EngineServicer):
                 remote_streams=self._engine.remote_stats(),
             )
         )
+
+    async def ListScreenSources(
+        self, request: contract.ListScreenSourcesRequest, context: Context
+    ) -> contract.ListScreenSourcesResponse:
+        await self._check(request, context)
+        try:
+            return contract.ListScreenSourcesResponse(screens=await screens.list_sources(request.thumbnail_width))
+        except EngineError as error:
+            return contract.ListScreenSourcesResponse(failure=error.failure())
 
     async def Shutdown(self, request: contract.ShutdownRequest, context: Context) -> contract.ShutdownResponse:
         await self._check(request, context)

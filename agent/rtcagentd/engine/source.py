@@ -23,7 +23,8 @@ STOP_DEADLINE_S = 5.0
 
 class Source:
     """An open source. `on_end` is called once if it ends by itself after it had its first frame; `on_format` when the
-    size of its frames changes. Neither is called after `stop` was.
+    size or rate of its frames changes, `on_hidden` when a window is minimised or shown. None of them is called after
+    `stop` was.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Source:
         media_events: MediaEvents,
         on_end: Callable[["Source", EngineError], None],
         on_format: Callable[["Source"], None],
+        on_hidden: Callable[["Source"], None],
     ) -> None:
         self.source_id = source_id
         self.config = config
@@ -44,6 +46,8 @@ class Source:
         self._media_events = media_events
         self._on_end = on_end
         self._on_format = on_format
+        self._on_hidden = on_hidden
+        self.is_hidden = False  # a window that is minimised: its last picture goes on
         self._first_frame: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._key = media_events.listen(source_id, self._on_event)
         self._capture = _native.Capture(self._key, plan.settings, media_events.queue)
@@ -72,6 +76,13 @@ class Source:
     def set_slate(self, slate: _native.Slate | None) -> None:
         """Before start: what its capture shows when it ends."""
         self._capture.set_slate(slate)
+
+    async def update(self, config: types.CaptureConfig, the_plan: Plan) -> bool:
+        """Change it while it runs; False where it must be opened anew for that."""
+        if not await in_thread(lambda: self._capture.update(the_plan.settings)):
+            return False
+        self.config, self.plan = config, the_plan
+        return True
 
     def attach(self, sink: _native.FrameSink) -> None:
         self._capture.attach(sink)
@@ -141,6 +152,9 @@ class Source:
                 self._take_format(event)
                 if self.is_capturing:
                     self._on_format(self)
+            case "hidden" | "shown":
+                self.is_hidden = event.kind == "hidden"
+                self._on_hidden(self)
             case "ended":
                 message = redact(event.message) or f"{self.plan.input_words} came to its end"
                 self._end(EngineError(types.REASON_END_OF_MEDIA, message))

@@ -111,6 +111,9 @@ class Sources:
         except EngineError:
             await self._close(source_id)
             raise
+        if current and current.is_capturing and the_plan.is_screen and await current.update(config, the_plan):
+            return current.status()
+        was_hidden = current is not None and current.is_hidden
         await self._close(source_id)
         if self._stops:  # of this source or another one: it may hold the device that is opened next
             await asyncio.wait(self._stops)
@@ -130,6 +133,8 @@ class Sources:
             raise
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_progress(), name="frame progress")
+        if was_hidden and not source.is_hidden:
+            self._on_hidden(source)  # what was said of the window before does not hold for this one
         size = source.format
         log.info("source %s captures %s, %dx%d", source_id, the_plan.input_words, size.width, size.height)
         return source.status()
@@ -227,6 +232,7 @@ class Sources:
                 self._media_events,
                 self._on_end,
                 self._on_format,
+                self._on_hidden,
             )
         except _native.NativeError as error:
             raise EngineError.from_native(*error.args) from error
@@ -273,6 +279,11 @@ class Sources:
     def _on_format(self, source: Source) -> None:
         event = contract.SourceFormatChanged(source_id=source.source_id, format=source.format)
         self._events.emit(contract.EngineEvent(source_format_changed=event))
+
+    def _on_hidden(self, source: Source) -> None:
+        status = state.ScreenStatus(source_id=source.source_id, minimised=source.is_hidden)
+        event = contract.ScreenStateChanged(screen=status)
+        self._events.emit(contract.EngineEvent(screen_state_changed=event))
 
     async def _watch_progress(self) -> None:
         # Some inputs (network cameras above all) stop sending without an error.

@@ -17,6 +17,7 @@ from rtcagent.v1.devices_pb2_grpc import DevicesStub
 from rtcagent.v1.event_pb2 import Event
 from rtcagent.v1.messages_pb2 import Message
 from rtcagent.v1.rooms_pb2_grpc import RoomsStub
+from rtcagent.v1.screen_pb2_grpc import ScreenStub
 from rtcagent.v1.state_pb2 import Position
 
 from rtcagent_client import channel, errors, live
@@ -28,6 +29,7 @@ from rtcagent_client.requests import capture as capture_calls
 from rtcagent_client.requests import devices as devices_calls
 from rtcagent_client.requests import messages as messages_calls
 from rtcagent_client.requests import rooms as rooms_calls
+from rtcagent_client.requests import screen as screen_calls
 from rtcagent_client.requests.call import Call, method_signature
 from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rtcagent.v1.capture_pb2_grpc import CaptureAsyncStub
     from rtcagent.v1.devices_pb2_grpc import DevicesAsyncStub
     from rtcagent.v1.rooms_pb2_grpc import RoomsAsyncStub
+    from rtcagent.v1.screen_pb2_grpc import ScreenAsyncStub
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +54,7 @@ class AsyncStubs:
     rooms: "RoomsAsyncStub"
     capture: "CaptureAsyncStub"
     devices: "DevicesAsyncStub"
+    screen: "ScreenAsyncStub"
 
 
 def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate["AsyncClient", P], Coroutine[Any, Any, R]]:
@@ -87,7 +91,11 @@ class AsyncClient:
                 settings.address.target, settings.credentials, options=settings.options
             )
         self.stubs = AsyncStubs(
-            AgentStub(self._channel), RoomsStub(self._channel), CaptureStub(self._channel), DevicesStub(self._channel)
+            AgentStub(self._channel),
+            RoomsStub(self._channel),
+            CaptureStub(self._channel),
+            DevicesStub(self._channel),
+            ScreenStub(self._channel),
         )
         self._position: Position | None = None
 
@@ -168,6 +176,10 @@ class AsyncClient:
     take_snapshot = _method(capture_calls.take_snapshot)
     take_remote_snapshot = _method(capture_calls.take_remote_snapshot)
     get_capture_stats = _method(capture_calls.get_capture_stats)
+    list_screen_sources = _method(screen_calls.list_screen_sources)
+    start_screen_capture = _method(screen_calls.start_screen_capture)
+    update_screen_capture = _method(screen_calls.update_screen_capture)
+    stop_screen_capture = _method(screen_calls.stop_screen_capture)
     list_devices = _method(devices_calls.list_devices)
     set_slot = _method(devices_calls.set_slot)
     list_slots = _method(devices_calls.list_slots)

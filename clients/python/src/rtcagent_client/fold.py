@@ -60,6 +60,7 @@ def _engine_state_changed(state: st.ReportedState, changed: ev.EngineStateChange
 
 def _forget_media(state: st.ReportedState) -> None:
     del state.captures[:]
+    del state.screens[:]
     del state.rooms[:]
 
 
@@ -79,6 +80,15 @@ def _capture_state_changed(state: st.ReportedState, changed: ev.CaptureStateChan
         _drop(state.captures, lambda capture: capture.source_id == changed.capture.source_id)
     else:
         _put(state.captures, changed.capture, lambda capture: capture.source_id)
+    if changed.capture.state != st.CAPTURE_STATE_CAPTURING:
+        _drop(state.screens, lambda screen: screen.source_id == changed.capture.source_id)
+
+
+def _screen_state_changed(state: st.ReportedState, changed: ev.ScreenStateChanged) -> None:
+    if changed.screen.minimised:
+        _put(state.screens, changed.screen, lambda screen: screen.source_id)
+    else:
+        _drop(state.screens, lambda screen: screen.source_id == changed.screen.source_id)
 
 
 def _room_state_changed(state: st.ReportedState, changed: ev.RoomStateChanged) -> None:
@@ -185,6 +195,7 @@ _RULES: dict[str, Callable[[st.ReportedState, Any], None]] = {
     "device_added": _device_added,
     "device_removed": _device_removed,
     "capture_state_changed": _capture_state_changed,
+    "screen_state_changed": _screen_state_changed,
     "room_state_changed": _room_state_changed,
     "user_joined": _user_joined,
     "user_left": _user_left,

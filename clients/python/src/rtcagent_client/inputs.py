@@ -3,12 +3,14 @@
 import os
 from typing import Literal
 
-from rtcagent.v1.types_pb2 import PixelFormat, VideoFormat, VideoInput
+from rtcagent.v1.types_pb2 import ContentHint, PixelFormat, ScreenRegion, VideoFormat, VideoInput
 
 from rtcagent_client.words import enum_value
 
 PixelFormatName = Literal["yuyv", "uyvy", "nv12", "i420", "rgb24", "bgr24", "mjpeg", "grey"]
 TestPatternName = Literal["bars-and-clock", "bars", "ball", "noise"]
+ContentHintName = Literal["text", "motion"]
+Region = tuple[int, int, int, int]  # x, y, width, height
 
 
 def camera(
@@ -50,3 +52,29 @@ def file(path: str | os.PathLike[str], *, loop: bool = False) -> VideoInput:
 def test_pattern(kind: TestPatternName | int | None = None) -> VideoInput:  # noqa: PT028 (no test)
     """A moving test picture; by default colour bars, a ball and a clock."""
     return VideoInput(test_pattern=VideoInput.TestPattern(kind=enum_value(VideoInput.TestPattern.Kind, kind)))
+
+
+def screen(
+    display_id: str = "",
+    *,
+    window_id: str = "",
+    region: Region | None = None,
+    hide_cursor: bool = False,
+    content_hint: ContentHintName | int | None = None,
+) -> VideoInput:
+    """A display (by default the primary one) or a window; `region`: x, y, width, height of it in pixels."""
+    if display_id and window_id:
+        raise ValueError("a screen is a display or a window, not both")
+    which = VideoInput.Screen(hide_cursor=hide_cursor, content_hint=enum_value(ContentHint, content_hint))
+    if display_id:
+        which.display_id = display_id
+    elif window_id:
+        which.window_id = window_id
+    if region is not None:
+        which.region.CopyFrom(screen_region(region))
+    return VideoInput(screen=which)
+
+
+def screen_region(region: Region) -> ScreenRegion:
+    x, y, width, height = region
+    return ScreenRegion(x=x, y=y, width=width, height=height)

@@ -12,6 +12,7 @@ from rtcagent_client.rtcctl.render import phrases
 from rtcagent_client.rtcctl.render.agent import engine_text
 from rtcagent_client.rtcctl.render.messages import message_text
 from rtcagent_client.rtcctl.render.rooms import room_text
+from rtcagent_client.rtcctl.render.screens import screen_state
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_object, describe_remote_stream, enum_word
 
@@ -97,6 +98,7 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     "device_added": _device_added,
     "device_removed": lambda e: e.device_id,
     "capture_state_changed": _capture,
+    "screen_state_changed": screen_state,
     "room_state_changed": lambda e: f"room {e.room.room_id}: {room_text(e.room)}",
     "user_joined": lambda e: f"{e.user.user_id} in {e.room_id}",
     "user_left": lambda e: f"{e.user_id} from {e.room_id}{_why(e)}",

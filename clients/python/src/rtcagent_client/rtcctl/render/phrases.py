@@ -6,6 +6,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rtcagent.v1.state_pb2 import MediaState, OrderInfo, RoomStatus
 from rtcagent.v1.types_pb2 import (
     CaptureConfig,
+    ContentHint,
     Keep,
     PixelFormat,
     Rotation,
@@ -51,6 +52,15 @@ def video_format(video: VideoFormat) -> str:
     return f"{size} {video.max_fps:.4g} fps".strip() if video.max_fps else size
 
 
+def screen_input(wanted: VideoInput.Screen) -> str:
+    """ "window 0x1c00007, 640x360+10+20 of it, without pointer" """
+    target = f"window {wanted.window_id}" if wanted.window_id else f"display {wanted.display_id or '(primary)'}"
+    region = wanted.region
+    part = f"{region.width}x{region.height}{region.x:+d}{region.y:+d} of it" if region.width else ""
+    hint = low(ContentHint, wanted.content_hint) if wanted.content_hint else ""
+    return joined(target, part, "without pointer" if wanted.hide_cursor else "", hint)
+
+
 def video_input(wanted: VideoInput) -> str:
     match wanted.WhichOneof("input"):
         case "camera":
@@ -66,6 +76,8 @@ def video_input(wanted: VideoInput) -> str:
         case "test_pattern":
             kind = low(VideoInput.TestPattern.Kind, wanted.test_pattern.kind)
             return f"test picture ({kind})" if kind else "test picture"
+        case "screen":
+            return screen_input(wanted.screen)
         case _:
             return "first camera or its slot"
 

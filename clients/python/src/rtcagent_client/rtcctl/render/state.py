@@ -123,6 +123,7 @@ def _sections(state: GetStateResponse) -> Iterator[_Section]:
 def _captures(state: GetStateResponse) -> Iterator[_Row]:
     desired = {capture.source_id: capture for capture in state.desired.captures}
     reported = {capture.source_id: capture for capture in state.reported.captures}
+    minimised = {screen.source_id for screen in state.reported.screens if screen.minimised}
     for source_id in sorted({*desired, *reported}):
         wanted, capture = desired.get(source_id), reported.get(source_id)
         asked = is_so = why = ""
@@ -132,6 +133,7 @@ def _captures(state: GetStateResponse) -> Iterator[_Row]:
             is_so = enum_word(CaptureState, capture.state)
             if capture.state == CaptureState.CAPTURE_STATE_CAPTURING:
                 is_so = phrases.joined(f"{is_so} {phrases.video_format(capture.format)}".strip(), capture.input)
+                is_so += ", minimised" if source_id in minimised else ""
             elif capture.showing_slate:
                 is_so = phrases.joined(is_so, "its slate is shown")
             why = describe_cause(capture.cause) if capture.HasField("cause") else ""

@@ -40,6 +40,11 @@ _STEPS = {
     Reason.REASON_ENGINE_LOST: f"wait a moment: the engine is being replaced; when that repeats, {DOCTOR}",
     Reason.REASON_DEVICE_UNPLUGGED: "plug the device in again",
     Reason.REASON_STORE_FAILED: f"make room on the agent's disk, or repair it; {DOCTOR}",
+    Reason.REASON_WINDOW_CLOSED: "share another window: rtcctl screens, rtcctl screen on --window ID",
+    Reason.REASON_NO_DISPLAY: "start the desktop, and the engine in its session with DISPLAY or WAYLAND_DISPLAY set",
+    Reason.REASON_PORTAL_MISSING: "install or start what is missing; it is tried again by itself (docs/screen.md)",
+    Reason.REASON_SHARE_DENIED: "ask the person at the machine to allow it, then order it again: rtcctl screen on",
+    Reason.REASON_SHARE_UNANSWERED: "ask the person at the machine to choose what is shared",
     Reason.REASON_INTERNAL: "pack a bundle for support: rtcctl bundle fault.tar.gz",
 }
 
