@@ -123,7 +123,7 @@ async def run(config: Config, config_path: Path) -> None:
             agent,
             RoomsService(state, orders, desk, reconciler, messages),
             CaptureService(orders, desk, reconciler),
-            DevicesService(state, orders, desk),
+            DevicesService(state, orders, desk, lambda: reconciler.session is not None),
             ScreenService(state, orders, desk, reconciler),
         )
         await parts.enter_async_context(api)

@@ -218,3 +218,44 @@ async def test_a_slate_that_cannot_be_is_an_error_and_stores_nothing(daemon: Dae
         assert error_reason(refused.value) == reason
         assert violated_fields(refused.value) == [f"config.slate.{field}"]
     assert await control.desired() == before
+
+
+async def test_a_capture_device_that_cannot_be_is_an_error_and_stores_nothing(daemon: Daemon) -> None:
+    control = daemon.control
+    await absent_slot(control)
+    await control.start_capture(bars(320, 180), source_id="picture")
+    before = await control.desired()
+    for source_id, which, code, reason in (
+        ("camera", {"device_id": "no-such-camera"}, grpc.StatusCode.NOT_FOUND, "DEVICE_NOT_FOUND"),
+        ("camera", {"slot": "no-such-slot"}, grpc.StatusCode.NOT_FOUND, "SLOT_NOT_FOUND"),
+        ("camera", {"slot": "no slot"}, grpc.StatusCode.INVALID_ARGUMENT, "SLOT_NAME_INVALID"),
+        ("other", {"slot": "front-cam"}, grpc.StatusCode.NOT_FOUND, "CAPTURE_NOT_FOUND"),
+        ("picture", {"slot": "front-cam"}, grpc.StatusCode.FAILED_PRECONDITION, "NOT_OF_A_DEVICE"),
+        ("a/b", {}, grpc.StatusCode.INVALID_ARGUMENT, "SOURCE_ID_INVALID"),
+    ):
+        request = dv.SetCaptureDeviceRequest(source_id=source_id, **which)  # type: ignore[arg-type]
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await control.devices.SetCaptureDevice(request)
+        assert (refused.value.code(), error_reason(refused.value)) == (code, reason)
+    assert await control.desired() == before
+
+
+async def test_a_source_changes_from_slot_to_slot_and_its_stream_stays(
+    room_server: RoomServer, daemon: Daemon, listener: Listener
+) -> None:
+    """Both are absent here, so that what stays is the slate; with cameras: tests/vm."""
+    control = daemon.control
+    await listener.join(room_server.url, room_server.token(ROOM, "listener"))
+    await control.join(ROOM)
+    await absent_slot(control, "other-cam")
+    await absent_slot(control)
+    await listener.picture(NAME, "camera", until=shows_slate)
+    request = dv.SetCaptureDeviceRequest(source_id="camera", slot="other-cam")
+    result = (await control.devices.SetCaptureDevice(request)).result
+    assert kind_and_reason(result) == ("WAITING", "DEVICE_ABSENT")
+    (capture,) = (await control.desired()).captures
+    assert capture.config.input.camera.slot == "other-cam"
+    assert capture.config.output.width == 320, "all else stays"
+    assert "other-cam" in result.outcomes[0].cause.message
+    await listener.frames(NAME, "camera", count=3)
+    assert "track_unpublished" not in {seen.kind for seen in listener.events}, listener.account()

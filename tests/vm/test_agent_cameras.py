@@ -9,6 +9,7 @@ import contextlib
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +28,7 @@ from tests.parts.controller import Controller, error_reason, kind_and_reason, wa
 from tests.parts.listener import Listener
 from tests.parts.picture import Picture
 from tests.parts.room_server import RoomServer
+from tests.parts.slate import shows_slate
 from tests.parts.waiting import until
 from tests.vm.cameras import native, usb_camera, vivid_unplugged
 from tests.vm.machine import GuestProcess, Machine
@@ -40,6 +42,7 @@ AGENT = "agent"
 SERIAL, OTHER_SERIAL = "CAM0001", "CAM0002"
 SLOW_MS = 60_000  # the processor is emulated
 PATIENT = ty.OrderOptions(wait_ms=20_000)
+UNPLUGGED_TIMES = 20
 BRIEF = ty.OrderOptions(wait_ms=3_000)
 RUNTIME_DIR = "/run/rtcagent"
 CONFIGURATION = f"""
@@ -212,6 +215,70 @@ async def test_cameras_are_published_unplugged_and_plugged_in_again(
         assert "track_unpublished" not in {seen.kind for seen in listener.events}, listener.account()
 
 
+@pytest.mark.timeout(900, func_only=True)
+async def test_a_slate_stands_in_twenty_times(
+    machine: Machine, control: Controller, reachable_server: RoomServer, listener: Listener, tmp_path: Path
+) -> None:
+    """The camera of a slot is unplugged and plugged in under another number, again and again: one track all along."""
+    await control.devices.SetSlot(dv.SetSlotRequest(slot=ty.Slot(name="front", matches=[ty.Slot.Match(serial=SERIAL)])))
+    config = ty.CaptureConfig(
+        input=ty.VideoInput(camera=ty.VideoInput.Camera(slot="front")),
+        output=ty.VideoFormat(width=320, height=240, max_fps=15),
+    )
+    await listener.join(reachable_server.url, reachable_server.token(ROOM, "listener"))
+    await join(control, reachable_server)
+    result = await control.start_capture(config, order=BRIEF)
+    assert kind_and_reason(result) == ("WAITING", "DEVICE_ABSENT"), result
+    await listener.picture(AGENT, "camera", until=shows_slate, timeout_ms=SLOW_MS)  # from the start
+    sid = listener.video(AGENT, "camera").sid
+    paths: list[str] = []
+    slate_s: list[float] = []
+    live_s: list[float] = []
+    async with watching(control) as watcher:
+        for number in range(UNPLUGGED_TIMES):
+            async with contextlib.AsyncExitStack() as cameras_in:
+                if number % 2:  # takes the number that the camera had
+                    await cameras_in.enter_async_context(in_thread(usb_camera(machine, OTHER_SERIAL, tmp_path)))
+                seq = max((event.seq for event in watcher.events), default=0)
+                usb = await cameras_in.enter_async_context(in_thread(usb_camera(machine, SERIAL, tmp_path)))
+                added = await watcher.event("device_added", by_serial(SERIAL), after_seq=seq, timeout_ms=SLOW_MS)
+                paths.append(added.device_added.device.path)
+                plugged_in = time.monotonic()
+                await listener.picture(AGENT, "camera", until=shows_ball, timeout_ms=SLOW_MS)
+                live_s.append(time.monotonic() - plugged_in)
+                unplugged = time.monotonic()
+                await asyncio.to_thread(usb.stop)
+                await listener.picture(AGENT, "camera", until=shows_slate, timeout_ms=SLOW_MS)
+                slate_s.append(time.monotonic() - unplugged)
+    print(f"slate after {_spread(slate_s)} of unplugging by ssh, pictures {_spread(live_s)} after the device was told")
+    assert len(set(paths)) > 1, paths
+    assert listener.video(AGENT, "camera").sid == sid
+    assert "track_unpublished" not in {seen.kind for seen in listener.events}, listener.account()
+
+
+async def test_a_source_changes_its_camera_and_its_stream_stays(
+    control: Controller, reachable_server: RoomServer, listener: Listener, usb: GuestProcess
+) -> None:
+    device = await found_cameras(control)
+    await listener.join(reachable_server.url, reachable_server.token(ROOM, "listener"))
+    await join(control, reachable_server)
+    result = await control.start_capture(camera(device["vivid"]), order=PATIENT)
+    assert kind_and_reason(result) == ("REACHED", ""), result
+    await listener.picture(AGENT, "camera", until=shows_bars, timeout_ms=SLOW_MS)
+    sid = listener.video(AGENT, "camera").sid
+    request = dv.SetCaptureDeviceRequest(device_id=device["uvcvideo"].device_id, order=PATIENT)
+    switched = (await control.devices.SetCaptureDevice(request)).result
+    assert kind_and_reason(switched) == ("REACHED", ""), switched
+    await listener.picture(AGENT, "camera", until=shows_ball, timeout_ms=SLOW_MS)
+    assert listener.video(AGENT, "camera").sid == sid
+    assert "track_unpublished" not in {seen.kind for seen in listener.events}, listener.account()
+
+
+def _spread(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    return f"{ordered[len(ordered) // 2]:.2f} s (at most {ordered[-1]:.2f} s)"
+
+
 @pytest.mark.parametrize("driver", ["vivid", "uvcvideo"])
 @pytest.mark.usefixtures("usb")
 async def test_a_camera_in_use_is_waited_for(
@@ -303,3 +370,7 @@ def by_source(source_id: str) -> Callable[[ev.FirstFrameSent], bool]:
 
 def added_as(device: ty.Device) -> Callable[[ev.DeviceAdded], bool]:
     return lambda event: event.device.device_id == device.device_id
+
+
+def by_serial(serial: str) -> Callable[[ev.DeviceAdded], bool]:
+    return lambda event: event.device.serial == serial

@@ -53,6 +53,7 @@ CALLS: Mapping[str, bool] = {
     "/rtcagent.v1.Devices/ListDevices": False,
     "/rtcagent.v1.Devices/SetSlot": True,
     "/rtcagent.v1.Devices/ListSlots": False,
+    "/rtcagent.v1.Devices/SetCaptureDevice": True,
     "/grpc.health.v1.Health/Check": False,
     "/grpc.health.v1.Health/Watch": False,
     "/grpc.health.v1.Health/List": False,

@@ -1,5 +1,6 @@
 """rtcagent.v1.Devices: the machine's devices, and slots for them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from rtcagent.v1 import devices_pb2, devices_pb2_grpc
@@ -7,6 +8,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.control.device_orders import DeviceOrders
 from rtcagentd.control.orders import Orders
 from rtcagentd.control.state import State
 from rtcagentd.control.wanted import slot_device
@@ -15,10 +17,12 @@ from rtcagentd.control.wanted import slot_device
 class DevicesService(devices_pb2_grpc.DevicesServicer):
     """See proto/rtcagent/v1/devices.proto."""
 
-    def __init__(self, state: State, orders: Orders, desk: OrderDesk) -> None:
+    def __init__(self, state: State, orders: Orders, desk: OrderDesk, devices_known: Callable[[], bool]) -> None:
         self._state = state
         self._orders = orders
         self._desk = desk
+        self._device_orders = DeviceOrders(state)
+        self._devices_known = devices_known
 
     async def ListDevices(
         self, request: devices_pb2.ListDevicesRequest, context: Any
@@ -29,6 +33,13 @@ class DevicesService(devices_pb2_grpc.DevicesServicer):
         edits = self._orders.set_slot(request)
         result = await self._desk.take(request, request.order, edits, context, default_keep=ty.Keep.KIND_FOREVER)
         return devices_pb2.SetSlotResponse(result=result)
+
+    async def SetCaptureDevice(
+        self, request: devices_pb2.SetCaptureDeviceRequest, context: Any
+    ) -> devices_pb2.SetCaptureDeviceResponse:
+        edits = self._device_orders.set_capture_device(request, devices_known=self._devices_known())
+        result = await self._desk.take(request, request.order, edits, context)
+        return devices_pb2.SetCaptureDeviceResponse(result=result)
 
     async def ListSlots(self, request: devices_pb2.ListSlotsRequest, context: Any) -> devices_pb2.ListSlotsResponse:
         response = devices_pb2.ListSlotsResponse()

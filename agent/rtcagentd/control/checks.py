@@ -200,7 +200,7 @@ def _camera(camera: ty.VideoInput.Camera, state: State, *, devices_known: bool) 
             f"this machine never had a camera {_shown(camera.device_id)}; it has now: {known}",
             device_id=camera.device_id,
         )
-    if device.formats and not any(_offers(camera, item) for item in device.formats):
+    if device.formats and not any(offers(camera, item) for item in device.formats):
         offered = sorted({f"{item.fourcc} {item.width}x{item.height}" for item in device.formats})
         raise invalid(
             "config.input.camera.format",
@@ -210,7 +210,8 @@ def _camera(camera: ty.VideoInput.Camera, state: State, *, devices_known: bool) 
         )
 
 
-def _offers(camera: ty.VideoInput.Camera, offered: ty.CameraFormat) -> bool:
+def offers(camera: ty.VideoInput.Camera, offered: ty.CameraFormat) -> bool:
+    """Whether a format of a camera is one that is asked for."""
     asked = camera.format
     if camera.pixel_format not in (ty.PIXEL_FORMAT_UNSPECIFIED, offered.pixel_format):
         return False

@@ -123,8 +123,9 @@ class Outcomes:
             return WAITING, failed or cause(ty.REASON_ORDERED, "the source is being opened with its new configuration")
         if status.state == st.CAPTURE_STATE_STARTING:
             return WAITING, cause(ty.REASON_ORDERED, "the source is being opened")
-        is_there = not isinstance(config, ty.Cause)
-        if is_there and status.cause.reason == ty.REASON_DEVICE_ABSENT != self._progress.peek(key).failed_for:
+        if isinstance(config, ty.Cause):
+            return WAITING, config
+        if status.cause.reason == ty.REASON_DEVICE_ABSENT != self._progress.peek(key).failed_for:
             return WAITING, cause(ty.REASON_ORDERED, "its device is there, and is being opened")
         return WAITING, status.cause
 

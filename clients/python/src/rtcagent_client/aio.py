@@ -183,6 +183,7 @@ class AsyncClient:
     list_devices = _method(devices_calls.list_devices)
     set_slot = _method(devices_calls.set_slot)
     list_slots = _method(devices_calls.list_slots)
+    set_capture_device = _method(devices_calls.set_capture_device)
 
     @overload
     def events(

@@ -2,7 +2,13 @@
 
 from collections.abc import Iterable
 
-from rtcagent.v1.devices_pb2 import ListDevicesRequest, ListSlotsRequest, SetSlotRequest, SlotStatus
+from rtcagent.v1.devices_pb2 import (
+    ListDevicesRequest,
+    ListSlotsRequest,
+    SetCaptureDeviceRequest,
+    SetSlotRequest,
+    SlotStatus,
+)
 from rtcagent.v1.types_pb2 import Device, Keep, OrderResult, Slot
 
 from rtcagent_client.requests.call import Call, order_call, order_options
@@ -33,6 +39,31 @@ def set_slot(
     """
     request = SetSlotRequest(slot=Slot(name=name, matches=matches), order=order_options(wait_ms, keep, request_id))
     return order_call("devices", "SetSlot", request, wait_ms=wait_ms, check=check)
+
+
+def set_capture_device(
+    source_id: str = "camera",
+    device_id: str = "",
+    *,
+    slot: str = "",
+    wait_ms: int | None = None,
+    keep: Keep | None = None,
+    request_id: str | None = None,
+    check: bool = True,
+) -> Call[OrderResult]:
+    """Take a source from another camera or microphone, by device_id or slot, while its streams stay published.
+
+    Neither: the slot named like the source, else the first camera or default microphone. Holds as long as the capture
+    did unless `keep` says otherwise. Raises NotFound (capture, device, slot), InvalidArgument, FailedPrecondition.
+    """
+    if device_id and slot:
+        raise ValueError("a device is named by device_id or by slot, not by both")
+    request = SetCaptureDeviceRequest(source_id=source_id, order=order_options(wait_ms, keep, request_id))
+    if device_id:
+        request.device_id = device_id
+    elif slot:
+        request.slot = slot
+    return order_call("devices", "SetCaptureDevice", request, wait_ms=wait_ms, check=check)
 
 
 def list_slots() -> Call[list[SlotStatus]]:

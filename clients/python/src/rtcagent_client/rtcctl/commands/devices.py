@@ -1,4 +1,4 @@
-"""devices, slots, slot set, slot remove."""
+"""devices, slots, slot set, slot remove, capture-device."""
 
 import argparse
 
@@ -45,6 +45,13 @@ def add(subparsers: Subparsers) -> None:
         setting.add_argument(flag, metavar=metavar, action=_Property, dest="properties")
     setting.add_argument("--or", action=_Property, dest="properties", nargs=0, help="what follows is another device")
     add_order_options(setting)
+    switch = command(subparsers, "capture-device", _switch, "take a source from another camera or microphone")
+    switch.add_argument("source", metavar="SOURCE", help="as in camera")
+    which = switch.add_argument_group("device (default: the slot named like the source, else the first one)")
+    one = which.add_mutually_exclusive_group()
+    one.add_argument("--device", metavar="ID", default="", help="of `rtcctl devices`")
+    one.add_argument("--slot", metavar="NAME", default="", help="of `rtcctl slots`")
+    add_order_options(switch, default_keep="as it was")
     remove = command(actions, "remove", _remove, "remove a slot that no capture uses")
     remove.add_argument("slot", metavar="SLOT")
     add_order_options(remove, keep=False)
@@ -90,4 +97,9 @@ def _set(client: Client, args: argparse.Namespace, screen: Screen) -> int:
 
 def _remove(client: Client, args: argparse.Namespace, screen: Screen) -> int:
     result = client.set_slot(args.slot, (), wait_ms=args.wait, request_id=args.request_id, check=False)
+    return show_result(result, screen)
+
+
+def _switch(client: Client, args: argparse.Namespace, screen: Screen) -> int:
+    result = client.set_capture_device(args.source, args.device, slot=args.slot, check=False, **order_arguments(args))
     return show_result(result, screen)
