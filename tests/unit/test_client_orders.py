@@ -64,6 +64,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "GetCaptureStats": ("get_capture_stats", {}),
     "ListDevices": ("list_devices", {}),
     "SetSlot": ("set_slot", {"name": "front"}),
+    "SetCaptureDevice": ("set_capture_device", {"slot": "front"}),
     "ListSlots": ("list_slots", {}),
 }
 

@@ -44,6 +44,7 @@ COMMANDS = {
     "GetCaptureStats": "stats",
     "ListDevices": "devices",
     "SetSlot": "slot set front --serial A",
+    "SetCaptureDevice": "capture-device camera --slot front",
     "ListSlots": "slots",
 }
 
