@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "audio_module.h"
 #include "livekit/ffi.h"
 #include "livekit/frame_sink.h"
 #include "livekit/received_frames.h"
@@ -268,4 +269,5 @@ PYBIND11_MODULE(_native, m) {
     bind_livekit(m);
     bind_slate(m);
     bind_capture(m);
+    bind_audio(m);
 }

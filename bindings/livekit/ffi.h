@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 
 namespace rtcagent {
 
@@ -19,12 +20,13 @@ class Ffi {
         if (request_ == nullptr || drop_handle_ == nullptr) throw std::invalid_argument("an address of the FFI is 0");
     }
 
-    // The answer is of no interest beyond being one: it is given back at once. False when LiveKit refused the request.
-    bool request(const std::uint8_t* data, std::size_t size) const {
+    // False when LiveKit refused the request. Its answer is copied to `into`, where that is of interest.
+    bool request(const std::uint8_t* data, std::size_t size, std::string* into = nullptr) const {
         const std::uint8_t* answer = nullptr;
         std::size_t answer_size = 0;
         const Handle handle = request_(data, size, &answer, &answer_size);
         if (handle == kInvalidHandle) return false;
+        if (into != nullptr) into->assign(reinterpret_cast<const char*>(answer), answer_size);
         drop_handle_(handle);
         return true;
     }

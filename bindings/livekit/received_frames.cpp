@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "livekit/audio_sink.h"
 #include "media/gst_ptr.h"
 #include "media/gstreamer.h"
 #include "media/native_error.h"
@@ -21,6 +22,16 @@ constexpr std::uint8_t kVideoStreamEvent = 3 << 3 | 2;
 
 // Likewise the first two bytes of an event that holds field 18, logs.
 constexpr std::uint8_t kLogs[] = {(18 & 0x0f) << 3 | 2 | 0x80, 18 >> 4};
+
+// And the first byte of one that holds field 13, capture_audio_frame: a frame of sound was taken.
+constexpr std::uint8_t kAudioFrameTaken = 13 << 3 | 2;
+
+// A hundred times a second for each stream of sound that is sent: those of AudioSink.
+bool is_own_frame_taken(const std::uint8_t* data, std::size_t size) {
+    if (size == 0 || data[0] != kAudioFrameTaken) return false;
+    livekit_ffi::FfiEvent event;
+    return event.ParseFromArray(data, static_cast<int>(size)) && event.capture_audio_frame().async_id() == kOwnAsyncId;
+}
 
 // libwebrtc writes some hundred lines a second for debugging while it publishes, and Python would read each of them
 // only to throw it away.
@@ -161,7 +172,7 @@ std::optional<Snapshot> ReceivedFrames::snapshot(Ffi::Handle stream, const std::
 void ReceivedFrames::on_event(const std::uint8_t* data, std::size_t size) {
     if (size > 0 && data[0] == kVideoStreamEvent) {
         instance_->take(data, size);
-    } else if (!is_chatter(data, size)) {
+    } else if (!is_own_frame_taken(data, size) && !is_chatter(data, size)) {
         instance_->relay_.put(data, size);
     }
 }

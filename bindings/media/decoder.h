@@ -5,8 +5,10 @@
 
 namespace rtcagent {
 
-// A decoder in `graph` whose first video goes to `head`, as soon as its kind is known; sound is left undecoded. The
-// element that is returned takes the encoded stream.
-GstElement* add_decoder(GstBin* graph, GstElement* head);
+enum class Media { kVideo, kAudio };
+
+// A decoder in `graph` whose first stream of this kind goes to `head`, as soon as that is known; the other kind is left
+// undecoded. The element that is returned takes the encoded stream.
+GstElement* add_decoder(GstBin* graph, GstElement* head, Media media = Media::kVideo);
 
 }  // namespace rtcagent

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <system_error>
 
-#include "media/decoder.h"
 #include "media/gstreamer.h"
 
 namespace rtcagent {
@@ -27,7 +26,7 @@ void FileSource::add_to(GstBin* graph, GstElement* head) {
     require_readable_file(settings_.file_path);
     GstElement* file = add_element(graph, "filesrc");
     g_object_set(file, "location", settings_.file_path.c_str(), nullptr);
-    link_elements(file, add_decoder(graph, head));
+    link_elements(file, add_decoder(graph, head, media_));
 }
 
 Failure FileSource::explain(const GError& error, const char* detail, bool had_frames) const {
@@ -35,8 +34,9 @@ Failure FileSource::explain(const GError& error, const char* detail, bool had_fr
                                                                    error.code == GST_STREAM_ERROR_WRONG_TYPE);
     const bool no_decoder = error.domain == GST_CORE_ERROR && error.code == GST_CORE_ERROR_MISSING_PLUGIN;
     const std::string words = settings_.file_path + ": " + in_words(error, detail);
-    // Sound counts as undecodable here, since only video is looked for.
-    if (no_decoder) return {"URL_INVALID", words + "; it has no video that this machine can decode"};
+    // What is not looked for counts as undecodable here.
+    const char* looked_for = media_ == Media::kVideo ? "video" : "sound";
+    if (no_decoder) return {"URL_INVALID", words + "; it has no " + looked_for + " that this machine can decode"};
     const bool not_media = unknown_kind || (!had_frames && error.domain == GST_STREAM_ERROR);
     return {not_media ? "URL_INVALID" : "CAPTURE_FAILED", words};
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <thread>
 
+#include "media/decoder.h"
 #include "media/source.h"
 
 namespace rtcagent {
@@ -15,7 +16,8 @@ void require_readable_file(const std::string& path);
 
 class FileSource : public Source {
   public:
-    explicit FileSource(CaptureSettings settings) : settings_(std::move(settings)) {}
+    explicit FileSource(CaptureSettings settings, Media media = Media::kVideo)
+        : settings_(std::move(settings)), media_(media) {}
     ~FileSource() override { end(); }
     void add_to(GstBin* graph, GstElement* head) override;
     Failure explain(const GError& error, const char* detail, bool had_frames) const override;
@@ -28,6 +30,7 @@ class FileSource : public Source {
     void rewind_on_demand(const std::stop_token& stopping, GstElement* graph);
 
     CaptureSettings settings_;
+    Media media_;
     // A streaming thread cannot seek its own stream: it asks this thread, which lives from begin() to end().
     std::jthread rewinder_;
     std::mutex mutex_;

@@ -15,6 +15,8 @@ struct Needed {
     const char* package;
 };
 
+// One to a line:
+// clang-format off
 constexpr std::array kNeeded = {
     Needed{"appsrc", "gstreamer1.0-plugins-base"},
     Needed{"appsink", "gstreamer1.0-plugins-base"},
@@ -22,7 +24,11 @@ constexpr std::array kNeeded = {
     Needed{"videoconvertscale", "gstreamer1.0-plugins-base"},
     Needed{"decodebin", "gstreamer1.0-plugins-base"},
     Needed{"capsfilter", "libgstreamer1.0-0"},
+    Needed{"audioconvert", "gstreamer1.0-plugins-base"},
+    Needed{"audioresample", "gstreamer1.0-plugins-base"},
+    Needed{"audiotestsrc", "gstreamer1.0-plugins-base"},
     Needed{"filesrc", "libgstreamer1.0-0"},
+    Needed{"pulsesrc", "gstreamer1.0-plugins-good"},
     Needed{"videoflip", "gstreamer1.0-plugins-good"},
     Needed{"videocrop", "gstreamer1.0-plugins-good"},
     Needed{"v4l2src", "gstreamer1.0-plugins-good"},
@@ -35,6 +41,7 @@ constexpr std::array kNeeded = {
     Needed{"h264parse", "gstreamer1.0-plugins-bad"},
     Needed{"avdec_h264", "gstreamer1.0-libav"},
 };
+// clang-format on
 
 const char* package_of(const std::string& element) {
     for (const auto& needed : kNeeded) {

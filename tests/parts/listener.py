@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from livekit import rtc
 
+from tests.parts import sound
 from tests.parts.picture import Picture, save_png
 from tests.parts.waiting import Changes, NotInTime
 
@@ -55,6 +56,20 @@ class Video:
         return sum(1 for at in self.arrivals if begin <= at < end) / (end - begin)
 
 
+@dataclass
+class Sound:
+    """What arrived of one user's stream of sound, over all its publications: two channels at 48 kHz."""
+
+    chunks: list[sound.Samples] = field(default_factory=list)  # each of 2 rows
+    sample_count: int = 0
+    sid: str = ""
+
+    def last(self, seconds: float) -> sound.Samples:
+        """The newest of it, as two rows."""
+        wanted = int(seconds * sound.RATE)
+        return np.concatenate(self.chunks[-(wanted // 480 + 2) :], axis=1)[:, -wanted:]
+
+
 class Listener:
     """One participant of one room. Names its peers' streams by (user_id, name)."""
 
@@ -63,9 +78,10 @@ class Listener:
         self._decode = decode
         self._room: rtc.Room | None = None
         self._videos: dict[tuple[str, str], Video] = {}
+        self._sounds: dict[tuple[str, str], Sound] = {}
         self._tracks: dict[tuple[str, str], rtc.Track] = {}
         self._muted: dict[tuple[str, str], bool] = {}
-        self._readers: dict[str, tuple[rtc.VideoStream, asyncio.Task[None]]] = {}
+        self._readers: dict[str, tuple[rtc.VideoStream | rtc.AudioStream, asyncio.Task[None]]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._changes = Changes()
 
@@ -130,6 +146,44 @@ class Listener:
 
     def video(self, user_id: str, name: str) -> Video:
         return self._videos.setdefault((user_id, name), Video())
+
+    def heard(self, user_id: str, name: str) -> Sound:
+        return self._sounds.setdefault((user_id, name), Sound())
+
+    async def hear(
+        self,
+        user_id: str,
+        name: str,
+        *,
+        seconds: float = 0.5,
+        until: Callable[[sound.Samples], bool] | None = None,
+        timeout_ms: float = START_MS,
+    ) -> sound.Samples:
+        """So many seconds of the sound that arrives from now on, or the first ones of it for which `until` holds; its
+        two channels as rows.
+        """
+        heard = self.heard(user_id, name)
+        end = time.monotonic() + timeout_ms / 1000
+        wanted = heard.sample_count + int(seconds * sound.RATE)
+        while True:
+            await self._changes.until(
+                lambda wanted=wanted: heard.sample_count >= wanted,  # type: ignore[misc]
+                timeout_ms=max(100.0, (end - time.monotonic()) * 1000),
+                what=lambda: (
+                    f"{seconds:g} s of sound {name!r} of {user_id!r}; {heard.sample_count} samples have come in all. "
+                    f"Seen: {self.account()}"
+                ),
+            )
+            samples = heard.last(seconds)
+            if until is None or until(samples):
+                return samples
+            if time.monotonic() > end:
+                mono = samples.mean(axis=0)
+                raise NotInTime(
+                    f"{name!r} of {user_id!r} does not sound as it should: {sound.level(mono):.1f} dBFS, strongest at "
+                    f"{sound.frequency(mono):.0f} Hz"
+                )
+            wanted = heard.sample_count + sound.RATE // 20
 
     async def event(
         self, kind: str, user_id: str = "", name: str = "", *, after: float = NO_EVENT, timeout_ms: float = START_MS
@@ -235,6 +289,11 @@ class Listener:
             video.sid = track.sid
             task = asyncio.get_running_loop().create_task(self._read(stream, video))
             self._readers[track.sid] = (stream, task)
+        else:
+            heard = self.heard(*key)
+            heard.sid = track.sid
+            audio = rtc.AudioStream(track, sample_rate=sound.RATE, num_channels=2)
+            self._readers[track.sid] = (audio, asyncio.get_running_loop().create_task(self._listen(audio, heard)))
         self._saw("track_subscribed", *key)
 
     def _unsubscribed(self, track: Any, publication: Any, participant: Any) -> None:
@@ -260,4 +319,10 @@ class Listener:
                 continue
             video.arrivals.append(time.monotonic())
             video.frame = event.frame
+            self._changes.tell()
+
+    async def _listen(self, stream: rtc.AudioStream, heard: Sound) -> None:
+        async for event in stream:
+            heard.chunks.append(sound.from_s16(bytes(event.frame.data), channels=2))
+            heard.sample_count += event.frame.samples_per_channel
             self._changes.tell()

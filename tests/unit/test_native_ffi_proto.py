@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
-from livekit.rtc._proto import ffi_pb2, handle_pb2, video_frame_pb2
+from livekit.rtc._proto import audio_frame_pb2, ffi_pb2, handle_pb2, video_frame_pb2
 
 OURS = Path(__file__).parents[2] / "bindings" / "livekit" / "ffi_frames.proto"
 PACKAGE = ".rtcagent.livekit_ffi."
@@ -31,7 +31,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> descriptor_pb2.FileDescrip
 
 
 def theirs(name: str) -> Descriptor | EnumDescriptor:
-    for module in (ffi_pb2, video_frame_pb2, handle_pb2):
+    for module in (ffi_pb2, audio_frame_pb2, video_frame_pb2, handle_pb2):
         file = module.DESCRIPTOR
         found = file.message_types_by_name.get(name) or file.enum_types_by_name.get(name)
         if isinstance(found, Descriptor | EnumDescriptor):
@@ -61,7 +61,7 @@ def check_message(mine: descriptor_pb2.DescriptorProto, sdk: descriptor_pb2.Desc
 
 
 def test_every_field_is_the_sdks(ours: descriptor_pb2.FileDescriptorProto) -> None:
-    assert len(ours.message_type) == 10
+    assert len(ours.message_type) == 17
     for message in ours.message_type:
         sdk = theirs(message.name)
         assert isinstance(sdk, Descriptor)
@@ -79,4 +79,5 @@ def test_an_event_is_one_field_so_that_its_first_byte_tells_its_kind() -> None:
     event = as_proto(ffi_pb2.FfiEvent.DESCRIPTOR)
     assert all(field.HasField("oneof_index") for field in event.field)
     assert len(event.oneof_decl) == 1
-    assert next(field.number for field in event.field if field.name == "video_stream_event") == 3
+    numbers = {field.name: field.number for field in event.field}
+    assert (numbers["video_stream_event"], numbers["capture_audio_frame"]) == (3, 13)

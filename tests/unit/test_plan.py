@@ -19,6 +19,11 @@ from rtcagentd.control.wanted import Gate, gate
 CAMERA = ty.Device(device_id="usb-1", kind=ty.Device.KIND_CAMERA, present=True, serial="S1")
 
 
+def camera_of(step: plan.OpenSource) -> str:
+    assert isinstance(step.config, ty.CaptureConfig)
+    return step.config.input.camera.device_id
+
+
 class Desk:
     """A state that is edited directly, and the plan for it."""
 
@@ -55,7 +60,7 @@ class Desk:
                 match step:
                     case plan.OpenSource():
                         opened = st.CaptureStatus(source_id=step.source_id, state=st.CAPTURE_STATE_CAPTURING)
-                        opened.device_id = step.config.input.camera.device_id
+                        opened.device_id = camera_of(step)
                         self.happened(capture_changed(opened))
                     case plan.Join():
                         self.happened(room_changed(st.RoomStatus(room_id="demo", state=st.ROOM_STATE_JOINED)))
@@ -187,11 +192,11 @@ def test_a_slot_falls_back_and_returns_to_its_first_device(desk: Desk) -> None:
     desk.happened(event(ev.DeviceAdded(device=other)))
     (fallback,) = desk.steps()
     assert isinstance(fallback, plan.OpenSource)
-    assert fallback.config.input.camera.device_id == "usb-2"
+    assert camera_of(fallback) == "usb-2"
     desk.happened(event(ev.DeviceAdded(device=CAMERA)))
     (first,) = desk.steps()
     assert isinstance(first, plan.OpenSource)
-    assert first.config.input.camera.device_id == "usb-1"
+    assert camera_of(first) == "usb-1"
 
 
 def test_what_failed_is_tried_later_and_what_was_refused_only_when_it_changes(desk: Desk) -> None:

@@ -276,6 +276,10 @@ EVENTS = {
         "ann in demo [ring]: hello ⏎ there (2 before it are not in the log)",
     ),
     "first_frame_sent": ('room_id: "demo" source_id: "camera" width: 640 height: 360', "stream demo/camera: 640x360"),
+    "stream_republished": (
+        'room_id: "demo" source_id: "microphone" gap_ms: 140',
+        "stream demo/microphone: nothing of it was sent for 140 ms",
+    ),
 }
 
 

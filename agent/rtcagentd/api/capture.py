@@ -41,6 +41,30 @@ class CaptureService(capture_pb2_grpc.CaptureServicer):
             result=await self._desk.take(request, request.order, edits, context)
         )
 
+    async def StartAudioCapture(
+        self, request: capture_pb2.StartAudioCaptureRequest, context: Any
+    ) -> capture_pb2.StartAudioCaptureResponse:
+        result = await self._desk.take(request, request.order, self._orders.audio.start(request), context)
+        return capture_pb2.StartAudioCaptureResponse(result=result)
+
+    async def StopAudioCapture(
+        self, request: capture_pb2.StopAudioCaptureRequest, context: Any
+    ) -> capture_pb2.StopAudioCaptureResponse:
+        result = await self._desk.take(request, request.order, self._orders.audio.stop(request), context)
+        return capture_pb2.StopAudioCaptureResponse(result=result)
+
+    async def SetCaptureVolume(
+        self, request: capture_pb2.SetCaptureVolumeRequest, context: Any
+    ) -> capture_pb2.SetCaptureVolumeResponse:
+        result = await self._desk.take(request, request.order, self._orders.audio.set_volume(request), context)
+        return capture_pb2.SetCaptureVolumeResponse(result=result)
+
+    async def SetAudioProfile(
+        self, request: capture_pb2.SetAudioProfileRequest, context: Any
+    ) -> capture_pb2.SetAudioProfileResponse:
+        result = await self._desk.take(request, request.order, self._orders.audio.set_profile(request), context)
+        return capture_pb2.SetAudioProfileResponse(result=result)
+
     async def TakeSnapshot(
         self, request: capture_pb2.TakeSnapshotRequest, context: Any
     ) -> capture_pb2.TakeSnapshotResponse:

@@ -11,7 +11,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control.errors import Code, OrderError, OrderProblems, invalid
-from rtcagentd.control.ids import DEFAULT_SOURCE_ID
+from rtcagentd.control.ids import DEFAULT_AUDIO_SOURCE_ID, DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Change, Edit
 from rtcagentd.control.objects import PARTS, Desired, Key, key_of_desired, room_id_of
 from rtcagentd.control.orders import Edits, Orders
@@ -84,6 +84,12 @@ def asked_for(
         return edit
 
     def capture(capture: st.DesiredCapture) -> Edits:
+        if capture.HasField("audio"):
+            if capture.HasField("config"):
+                raise invalid("audio", "VIDEO_AND_AUDIO", "a source is of video (config) or of sound (audio), not both")
+            return orders.audio.start(
+                capture_pb2.StartAudioCaptureRequest(source_id=capture.source_id, config=capture.audio)
+            )
         request = capture_pb2.StartVideoCaptureRequest(source_id=capture.source_id, config=capture.config)
         return orders.start_video_capture(request, limits, devices_known=devices_known, keep_password=True)
 
@@ -166,7 +172,8 @@ def _with_defaults(body: Desired) -> Desired:
     full.CopyFrom(body)  # type: ignore[arg-type]  # of the same type
     full.ClearField("order")
     if isinstance(full, st.DesiredCapture | st.DesiredStream):
-        full.source_id = full.source_id or DEFAULT_SOURCE_ID
+        is_sound = isinstance(full, st.DesiredCapture) and full.HasField("audio")
+        full.source_id = full.source_id or (DEFAULT_AUDIO_SOURCE_ID if is_sound else DEFAULT_SOURCE_ID)
     elif isinstance(full, st.DesiredSubscription):
         full.kind = full.kind or ty.STREAM_KIND_CAMERA
     return full

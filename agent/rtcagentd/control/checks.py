@@ -136,7 +136,7 @@ def capture(config: ty.CaptureConfig, state: State, media_folders: list[Path], *
         case "rtsp":
             _rtsp(config.input.rtsp)
         case "file":
-            _file(config.input.file, media_folders)
+            media_file(config.input.file.path, media_folders)
         case "test_pattern":
             if config.input.test_pattern.kind not in ty.VideoInput.TestPattern.Kind.values():
                 raise invalid(
@@ -229,8 +229,9 @@ def _rtsp(rtsp: ty.VideoInput.Rtsp) -> None:
         raise invalid("config.input.rtsp.latency_ms", "LATENCY_INVALID", text)
 
 
-def _file(file: ty.VideoInput.File, media_folders: list[Path]) -> None:
-    _media_path(file.path, "config.input.file.path", media_folders)
+def media_file(given: str, media_folders: list[Path]) -> None:
+    """The path of a media file that is to be played, as given."""
+    _media_path(given, "config.input.file.path", media_folders)
 
 
 def _media_path(text: str, field: str, media_folders: list[Path]) -> Path:

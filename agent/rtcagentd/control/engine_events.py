@@ -23,6 +23,7 @@ _ALIKE: dict[str, type[Message]] = {
     "stream_muted": ev.StreamMuted,
     "first_frame_sent": ev.FirstFrameSent,
     "screen_state_changed": ev.ScreenStateChanged,
+    "stream_republished": ev.StreamRepublished,
 }
 
 
@@ -41,6 +42,10 @@ def key_of(happened: en.EngineEvent) -> Key | None:
             return room_key(happened.room_ended.room_id)
         case "publication_ended":
             return stream_key(happened.publication_ended.room_id, happened.publication_ended.source_id)
+        case "source_device_changed":
+            return capture_key(happened.source_device_changed.source_id)
+        case "stream_republished":
+            return stream_key(happened.stream_republished.room_id, happened.stream_republished.source_id)
         case "first_frame_sent":
             return stream_key(happened.first_frame_sent.room_id, happened.first_frame_sent.source_id)
         case "media_state_changed":
@@ -60,6 +65,8 @@ async def take(happened: en.EngineEvent, state: State, progress: ProgressTable, 
             await _source_ended(happened.source_ended, progress, steps)
         case "source_format_changed":
             await _source_format_changed(happened.source_format_changed, state)
+        case "source_device_changed":
+            await _source_device_changed(happened.source_device_changed, state)
         case "device_changed":
             await state.record(event(ev.DeviceAdded(device=happened.device_changed.device)))
         case "device_gone":
@@ -103,6 +110,15 @@ async def _source_format_changed(changed: en.SourceFormatChanged, state: State) 
         status = st.CaptureStatus()
         status.CopyFrom(before)
         status.format.CopyFrom(changed.format)
+        await state.record(capture_changed(status))
+
+
+async def _source_device_changed(changed: en.SourceDeviceChanged, state: State) -> None:
+    before = fold.find_capture(state.reported, changed.source_id)
+    if before is not None and before.state == st.CAPTURE_STATE_CAPTURING:
+        status = st.CaptureStatus()
+        status.CopyFrom(before)
+        status.device_id = changed.device_id
         await state.record(capture_changed(status))
 
 

@@ -8,6 +8,7 @@ SOURCE_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"
 SLOT_PATTERN = SOURCE_ID_PATTERN
 
 DEFAULT_SOURCE_ID = "camera"
+DEFAULT_AUDIO_SOURCE_ID = "microphone"
 
 
 def matches(pattern: str, text: str) -> bool:

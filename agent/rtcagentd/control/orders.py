@@ -12,6 +12,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control import checks, screen_share
+from rtcagentd.control.audio_orders import AudioOrders
 from rtcagentd.control.errors import Code, OrderError, invalid, not_found, precondition
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Edit
@@ -41,6 +42,7 @@ class Orders:
         self._server = server
         self._has_token_endpoint = has_token_endpoint
         self._media_folders = media_folders
+        self.audio = AudioOrders(state, media_folders)
 
     # -- rooms
 
@@ -209,7 +211,10 @@ class Orders:
             is_slot = config.input.WhichOneof("input") == "camera" and camera.WhichOneof("which") == "slot"
             if is_slot and edits.row(slot_key(camera.slot)) is None:
                 raise not_found("SLOT_NOT_FOUND", f"there is no slot {camera.slot!r}: make it first", slot=camera.slot)
-            others = [other for other in edits.keys("capture") if other != key]
+            if (now := edits.get(key, st.DesiredCapture)) is not None and now.HasField("audio"):
+                text = f"source {source_id!r} is captured as sound: stop that first, or choose another source_id"
+                raise precondition("SOURCE_IS_AUDIO", text, source_id=source_id)
+            others = [other for other in edits.keys("capture") if other != key and not _is_sound(edits, other)]
             if limits.max_video_sources and len(others) >= limits.max_video_sources:
                 text = f"this engine captures {limits.max_video_sources} video source(s) at most: stop one first"
                 raise _limit("source_id", text)
@@ -227,8 +232,8 @@ class Orders:
         key = capture_key(source_id)
 
         def edit(edits: Edit) -> None:
-            if edits.row(key) is None:
-                text = f"there is no order to capture source {source_id!r}"
+            if edits.row(key) is None or _is_sound(edits, key):
+                text = f"there is no order to capture the video of source {source_id!r}"
                 raise not_found("CAPTURE_NOT_FOUND", text, source_id=source_id)
             edits.remove(key)
 
@@ -324,7 +329,13 @@ def _rtsp_url(body: Desired) -> str:
 
 def _uses_slot(edits: Edit, key: Key, slot: str) -> bool:
     capture = edits.get(key, st.DesiredCapture)
-    return capture is not None and capture.config.input.camera.slot == slot
+    inputs = (capture.config.input.camera.slot, capture.audio.input.microphone.slot) if capture is not None else ()
+    return slot in inputs
+
+
+def _is_sound(edits: Edit, key: Key) -> bool:
+    capture = edits.get(key, st.DesiredCapture)
+    return capture is not None and capture.HasField("audio")
 
 
 def _limit(field: str, message: str) -> OrderError:

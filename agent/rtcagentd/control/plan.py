@@ -34,7 +34,7 @@ class OpenSource:
     key: Key
     digest: bytes
     source_id: str
-    config: ty.CaptureConfig
+    config: ty.CaptureConfig | ty.AudioCaptureConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def room_digest(room: st.DesiredRoom, token: str) -> bytes:
 
 def stream_digest(stream: WantedStream) -> bytes:
     """What would need publishing again."""
-    return digest(stream.encoder, stream.name, str(stream.kind))
+    return digest(stream.encoder, stream.name, str(stream.kind), str(stream.audio_profile))
 
 
 def plan(state: State, progress: ProgressTable, now: float) -> Iterator[Step]:

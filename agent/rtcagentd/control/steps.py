@@ -16,7 +16,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.control import clock, plan
+from rtcagentd.control import clock, plan, wanted_audio
 from rtcagentd.control.events import capture_changed, cause, event, publication_changed, room_changed
 from rtcagentd.control.join_tokens import NoToken
 from rtcagentd.control.objects import Key, room_id_of, room_key
@@ -99,7 +99,7 @@ class Steps:
                 starting.format.CopyFrom(status.format)
             self._state.record(capture_changed(starting))
         try:
-            answer = await self._session.open_source(en.OpenSourceRequest(source_id=step.source_id, config=step.config))
+            answer = await self._session.open_source(_open_request(step))
         except StepTimeout:
             answer = en.OpenSourceResponse(failure=_timeout("opening the source"))
         if answer.HasField("failure"):
@@ -263,6 +263,7 @@ class Steps:
             encoder=stream.encoder,
             format=step.format,
             muted=stream.muted,
+            audio_profile=stream.audio_profile,
         )
         status = st.PublicationStatus(
             room_id=stream.room_id, source_id=stream.source_id, kind=stream.kind, name=stream.name, muted=stream.muted
@@ -381,6 +382,13 @@ class Steps:
 def _told_of(status: st.CaptureStatus) -> tuple[object, ...]:
     """What of a source that is not captured is news when it changes."""
     return status.state, status.cause, status.showing_slate
+
+
+def _open_request(step: plan.OpenSource) -> en.OpenSourceRequest:
+    if isinstance(step.config, ty.AudioCaptureConfig):
+        channels = wanted_audio.channels(step.config)
+        return en.OpenSourceRequest(source_id=step.source_id, audio=step.config, audio_channels=channels)
+    return en.OpenSourceRequest(source_id=step.source_id, config=step.config)
 
 
 def _timeout(what: str) -> en.Failure:

@@ -9,6 +9,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
+from rtcagentd.control import wanted_audio
 from rtcagentd.control.events import cause
 from rtcagentd.control.objects import capture_key, slot_key, subscription_key
 from rtcagentd.control.state import State
@@ -42,6 +43,7 @@ class WantedStream:
     name: str
     encoder: ty.VideoEncoderConfig
     muted: bool
+    audio_profile: ty.AudioProfile.ValueType = ty.AUDIO_PROFILE_UNSPECIFIED
 
 
 def stream_kind(config: ty.CaptureConfig) -> ty.StreamKind.ValueType:
@@ -61,6 +63,11 @@ def stream_encoder(stream: st.DesiredStream, capture: st.DesiredCapture | None) 
     return encoder
 
 
+def capture_kind(capture: st.DesiredCapture) -> ty.StreamKind.ValueType:
+    """As stream_kind, of video or sound."""
+    return capture.audio.kind or ty.STREAM_KIND_MICROPHONE if capture.HasField("audio") else stream_kind(capture.config)
+
+
 def wanted_streams(state: State) -> Iterator[WantedStream]:
     """Every stream that is to be sent, whether it can be now or not."""
     for room in state.all(st.DesiredRoom):
@@ -70,11 +77,14 @@ def wanted_streams(state: State) -> Iterator[WantedStream]:
         for source_id in sorted(ordered.keys() | captured.keys()):
             stream = ordered.get(source_id, st.DesiredStream())
             capture = captured.get(source_id)
-            kind = stream_kind(capture.config) if capture is not None else ty.STREAM_KIND_CAMERA
+            kind = capture_kind(capture) if capture is not None else ty.STREAM_KIND_CAMERA
             automatic = room.config.auto_publish and capture is not None and kind in AUTO_PUBLISHED
             if stream.published if stream.HasField("published") else automatic:
                 encoder = stream_encoder(stream, capture)
-                yield WantedStream(room_id, source_id, kind, stream.name or source_id, encoder, stream.muted)
+                profile = capture.audio.profile if capture is not None else ty.AUDIO_PROFILE_UNSPECIFIED
+                yield WantedStream(
+                    room_id, source_id, kind, stream.name or source_id, encoder, stream.muted, profile
+                )
 
 
 def gate(state: State) -> Gate:
@@ -126,8 +136,10 @@ def present_cameras(state: State) -> Iterable[ty.Device]:
     return (device for device in state.reported.devices if device.present and device.kind == ty.Device.KIND_CAMERA)
 
 
-def resolve(state: State, capture: st.DesiredCapture) -> ty.CaptureConfig | ty.Cause:
-    """The capture with its camera named by device_id, or the reason why there is none now."""
+def resolve(state: State, capture: st.DesiredCapture) -> ty.CaptureConfig | ty.AudioCaptureConfig | ty.Cause:
+    """The capture with its device named by device_id, or the reason why there is none now."""
+    if capture.HasField("audio"):
+        return wanted_audio.resolve(state, capture)
     config = ty.CaptureConfig()
     config.CopyFrom(capture.config)
     config.kind = stream_kind(config)

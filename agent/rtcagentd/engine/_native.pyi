@@ -202,6 +202,85 @@ class Slate:
     def close(self) -> None:
         """Hide it for good, and join its thread."""
 
+class AudioSettings:
+    """One source of sound: a microphone, unless file_path or tone_hz is set.
+
+    AudioCapture raises ValueError for settings that cannot be.
+    """
+
+    device: str  # the sound server's name of the microphone; "": its default one, also when that changes
+    file_path: str
+    loop: bool
+    tone_hz: float  # 20-20000
+    tone_level_dbfs: float  # of its peaks
+    channels: int  # 1 or 2
+    def __init__(self) -> None: ...
+
+class AudioLevel:
+    """Of the last tenth of a second."""
+
+    peak_dbfs: float  # -127 to 0
+    rms_dbfs: float
+    linear: int  # of the RMS, 0-255: 255 is full scale
+
+class AudioCaptureStats:
+    frames_captured: int  # of 10 ms
+    longest_gap_us: int
+    fps: float  # over the last second
+
+class AudioProcessor:
+    """libwebrtc's processing of one microphone's sound. Owner of the module, which it gives back to the FFI."""
+
+    def __init__(self, ffi: Ffi, module_handle: int, cancels_echo: bool) -> None:
+        """`cancels_echo`: it takes what is played, as EchoReference tells it."""
+
+class AudioCapture:
+    """One open source of sound, in frames of 10 ms; processed, then scaled by the volume, measured, and handed on.
+
+    Events with its key: as of Capture, and "device" with the name of the microphone in use as its message.
+    """
+
+    def __init__(self, key: str, settings: AudioSettings, events: EventQueue) -> None: ...
+    def start(self) -> None:
+        """Open the source; NativeError when it cannot be. Waits for the device, not for a frame."""
+
+    def stop(self) -> None:
+        """Close the source and join its threads; afterwards nothing of it calls a sink. Any number of times."""
+
+    def attach(self, sink: AudioSink) -> None: ...
+    def detach(self, sink: AudioSink) -> None:
+        """After this returns no frame of this capture goes to the sink. Unknown sinks are ignored."""
+
+    def set_processing(self, processor: AudioProcessor | None) -> None:
+        """In force from the next frame on. A processor belongs to one capture."""
+
+    def set_volume(self, percent: int) -> None:
+        """0-400; 100 is as it is."""
+
+    def stats(self) -> AudioCaptureStats: ...
+    def level(self) -> AudioLevel: ...
+
+class AudioSinkStats:
+    frames_pushed: int
+    frames_gated: int
+    longest_gap_us: int
+    last_pushed_us: int  # on the monotonic clock; 0: none was
+
+class AudioSink:
+    """Hands sound to one LiveKit audio source, which must have no queue. Closed until `set_open(True)`: the last gate.
+
+    Events with its key: "first_frame" once, and "failed" (INTERNAL) when LiveKit begins to refuse frames.
+    """
+
+    def __init__(self, key: str, ffi: Ffi, source_handle: int, channels: int, events: EventQueue) -> None: ...
+    def set_open(self, is_open: bool) -> None:
+        """After set_open(False) returns no further frame is handed on."""
+
+    def stats(self) -> AudioSinkStats: ...
+
+def push_echo_reference(samples: bytes, rate: int, channels: int) -> None:
+    """10 ms of what is played, for the echo cancellers; the native mixer gives it without Python."""
+
 class FrameSinkStats:
     frames_pushed: int
     frames_gated: int

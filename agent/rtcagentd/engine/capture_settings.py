@@ -94,18 +94,23 @@ def _rtsp(rtsp: types.VideoInput.Rtsp, settings: _native.CaptureSettings) -> Pla
 
 
 def _file(file: types.VideoInput.File, settings: _native.CaptureSettings, media_folders: Sequence[Path]) -> Plan:
-    if not os.path.isabs(file.path):
-        raise EngineError(types.REASON_URL_INVALID, f"the path of a media file must be absolute, not {file.path!r}")
-    real = Path(os.path.realpath(file.path))  # a link must not lead out of the folders
-    if not any(real.is_relative_to(os.path.realpath(folder)) for folder in media_folders):
-        raise EngineError(
-            types.REASON_URL_INVALID, f"{file.path} is in none of the folders that the configuration allows for media"
-        )
-    if not real.is_file():
-        raise EngineError(types.REASON_URL_INVALID, f"there is no file {file.path}")
-    settings.file_path = str(real)
+    settings.file_path = allowed_file(file.path, media_folders)
     settings.loop = file.loop
     return Plan(settings, f"file {file.path}")
+
+
+def allowed_file(path: str, media_folders: Sequence[Path]) -> str:
+    """Where a media file really is; EngineError for one that may not be opened, or is not there."""
+    if not os.path.isabs(path):
+        raise EngineError(types.REASON_URL_INVALID, f"the path of a media file must be absolute, not {path!r}")
+    real = Path(os.path.realpath(path))  # a link must not lead out of the folders
+    if not any(real.is_relative_to(os.path.realpath(folder)) for folder in media_folders):
+        raise EngineError(
+            types.REASON_URL_INVALID, f"{path} is in none of the folders that the configuration allows for media"
+        )
+    if not real.is_file():
+        raise EngineError(types.REASON_URL_INVALID, f"there is no file {path}")
+    return str(real)
 
 
 def _pattern(pattern: types.VideoInput.TestPattern, settings: _native.CaptureSettings) -> Plan:

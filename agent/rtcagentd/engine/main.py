@@ -14,9 +14,11 @@ from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
 
 from rtcagentd import __version__
 from rtcagentd.engine import _native, logs, process
+from rtcagentd.engine.audio_sources import AudioSources
 from rtcagentd.engine.devices import Devices
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
+from rtcagentd.engine.livekit.audio_processing import make_processor
 from rtcagentd.engine.livekit.engine import LiveKitEngine
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
@@ -68,7 +70,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     messages = Messages()
     devices = Devices(events)
     sources = Sources(gate, media_events, events, devices.find, arguments.media_folder, process.die)
-    engine = LiveKitEngine(gate, sources, media_events, events, messages, process.die)
+    audio_sources = AudioSources(gate, media_events, events, arguments.media_folder, make_processor, process.die)
+    engine = LiveKitEngine(gate, sources, audio_sources, media_events, events, messages, process.die)
     steps = Steps()
     orphan_watch = process.OrphanWatch()
     closing: list[asyncio.Task[None]] = []
@@ -82,7 +85,7 @@ async def _run(arguments: argparse.Namespace) -> int:
 
     async def close() -> None:
         gate.set([], [])
-        await asyncio.gather(engine.close(), sources.close_all(), devices.close())
+        await asyncio.gather(engine.close(), sources.close_all(), audio_sources.close_all(), devices.close())
         await steps.cancel_all(timeout_s=1)
         media_events.close()
         events.end()
@@ -99,6 +102,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         engine,
         gate,
         sources,
+        audio_sources,
         devices,
         events,
         messages,

@@ -1,5 +1,6 @@
 """The contract rtcagent.engine.v1 over gRPC: who may call, one step at a time for each object, translation."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -11,6 +12,7 @@ from rtcagent.v1 import capture_pb2 as capture
 from rtcagent.v1 import state_pb2 as state
 
 from rtcagentd.engine import _native, process, screens
+from rtcagentd.engine.audio_sources import AudioSources
 from rtcagentd.engine.devices import Devices
 from rtcagentd.engine.engine import Engine, EngineError
 from rtcagentd.engine.events import Events
@@ -45,6 +47,7 @@ class EngineServer(contract_grpc.EngineServicer):
         engine: Engine,
         gate: Gate,
         sources: Sources,
+        audio_sources: AudioSources,
         devices: Devices,
         events: Events,
         messages: Messages,
@@ -57,6 +60,7 @@ class EngineServer(contract_grpc.EngineServicer):
         self._engine = engine
         self._gate = gate
         self._sources = sources
+        self._audio_sources = audio_sources
         self._devices = devices
         self._events = events
         self._messages = messages
@@ -90,7 +94,9 @@ class EngineServer(contract_grpc.EngineServicer):
             capabilities=self._engine.capabilities(),
             limits=self._engine.limits(),
             report=contract.Report(
-                captures=self._sources.statuses(), rooms=self._engine.rooms(), devices=self._devices.all()
+                captures=[*self._sources.statuses(), *self._audio_sources.statuses()],
+                rooms=self._engine.rooms(),
+                devices=self._devices.all(),
             ),
         )
 
@@ -111,7 +117,7 @@ class EngineServer(contract_grpc.EngineServicer):
     async def SetGate(self, request: contract.SetGateRequest, context: Context) -> contract.SetGateResponse:
         await self._check(request, context)
         self._gate.set(request.capture, [(send.room_id, send.source_id) for send in request.send])
-        await self._sources.apply_gate()
+        await asyncio.gather(self._sources.apply_gate(), self._audio_sources.apply_gate())
         return contract.SetGateResponse()
 
     async def Heartbeat(self, request: contract.HeartbeatRequest, context: Context) -> contract.HeartbeatResponse:
@@ -127,13 +133,21 @@ class EngineServer(contract_grpc.EngineServicer):
             return contract.OpenSourceResponse(failure=failure, capture=self._sources.slate_status(request.source_id))
         return contract.OpenSourceResponse(capture=status)
 
-    def _open(self, request: contract.OpenSourceRequest) -> Coroutine[Any, Any, state.CaptureStatus]:
+    async def _open(self, request: contract.OpenSourceRequest) -> state.CaptureStatus:
+        if request.HasField("audio"):
+            await self._sources.close(request.source_id)
+            return await self._audio_sources.open(request.source_id, request.audio, request.audio_channels)
+        await self._audio_sources.close(request.source_id)
         if request.HasField("absent"):
-            return self._sources.stand_in(request.source_id, request.config, request.absent)
-        return self._sources.open(request.source_id, request.config)
+            return await self._sources.stand_in(request.source_id, request.config, request.absent)
+        return await self._sources.open(request.source_id, request.config)
 
     async def CloseSource(self, request: contract.CloseSourceRequest, context: Context) -> contract.CloseSourceResponse:
-        await self._step(request, context, _source(request), lambda: self._sources.close(request.source_id))
+        async def step() -> None:
+            await self._sources.close(request.source_id)
+            await self._audio_sources.close(request.source_id)
+
+        await self._step(request, context, _source(request), step)
         return contract.CloseSourceResponse()
 
     async def Join(self, request: contract.JoinRequest, context: Context) -> contract.JoinResponse:
@@ -235,7 +249,7 @@ class EngineServer(contract_grpc.EngineServicer):
         await self._check(request, context)
         return contract.GetMediaStatsResponse(
             stats=capture.GetCaptureStatsResponse(
-                sources=self._sources.stats(),
+                sources=[*self._sources.stats(), *self._audio_sources.stats()],
                 publications=self._engine.publication_stats(),
                 remote_streams=self._engine.remote_stats(),
             )

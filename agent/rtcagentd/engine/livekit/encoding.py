@@ -9,6 +9,7 @@ from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine.capture_settings import DEFAULT_FORMAT
 from rtcagentd.engine.engine import EngineError
+from rtcagentd.engine.livekit import audio_encoding
 
 _CODEC = {
     types.VIDEO_CODEC_VP8: proto_video.VideoCodec.VP8,
@@ -39,16 +40,17 @@ def stream_kind(source: int, is_video: bool) -> types.StreamKind.ValueType:
     for kind, track_source in _TRACK_SOURCE.items():
         if is_video and track_source == source:
             return kind
-    if not is_video and source == proto_track.TrackSource.SOURCE_MICROPHONE:
-        return types.STREAM_KIND_MICROPHONE
-    if not is_video and source == proto_track.TrackSource.SOURCE_SCREENSHARE_AUDIO:
-        return types.STREAM_KIND_SCREEN_AUDIO
+    for kind, track_source in audio_encoding.TRACK_SOURCE.items():
+        if not is_video and track_source == source:
+            return kind
     return types.STREAM_KIND_OTHER_VIDEO if is_video else types.STREAM_KIND_OTHER_AUDIO
 
 
 def track_source(kind: types.StreamKind.ValueType) -> proto_track.TrackSource.ValueType:
     """The SDK's name of a stream kind; EngineError for kinds that this engine cannot send."""
     kind = kind or types.STREAM_KIND_CAMERA
+    if audio_encoding.is_audio(kind):
+        return audio_encoding.TRACK_SOURCE[kind]
     if kind not in _TRACK_SOURCE:
         name = types.StreamKind.Name(kind).removeprefix("STREAM_KIND_").lower()
         raise EngineError(

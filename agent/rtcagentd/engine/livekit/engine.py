@@ -12,6 +12,7 @@ from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native
+from rtcagentd.engine.audio_sources import AudioSources
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
@@ -35,6 +36,7 @@ class LiveKitEngine:
         self,
         gate: Gate,
         sources: Sources,
+        audio_sources: AudioSources,
         media_events: MediaEvents,
         events: Events,
         messages: Messages,
@@ -44,6 +46,7 @@ class LiveKitEngine:
         self.version = f"{rtc.__version__} (GStreamer {_native.gstreamer_version()})"
         self._gate = gate
         self._sources = sources
+        self._audio_sources = audio_sources
         self._media_events = media_events
         self._events = events
         self._messages = messages
@@ -67,6 +70,8 @@ class LiveKitEngine:
             agent.CAPABILITY_SNAPSHOT_REMOTE,
             agent.CAPABILITY_MUTE_PER_ROOM,
             agent.CAPABILITY_SUBSCRIBE_PER_STREAM,
+            agent.CAPABILITY_MICROPHONE,
+            agent.CAPABILITY_AUDIO_PROCESSING,
         ]
 
     def limits(self) -> agent.EngineLimits:
@@ -84,6 +89,7 @@ class LiveKitEngine:
             config,
             self._gate,
             self._sources,
+            self._audio_sources,
             self._media_events,
             self._events,
             self._messages,

@@ -24,7 +24,7 @@ class PublicationReading:
     """Of all layers of one publication, since it was made."""
 
     is_active: bool  # the room asks for at least one layer
-    frames_encoded: int
+    frames_encoded: int  # of sound: its packets, as libwebrtc counts none
     packets_sent: int
     acknowledged: int  # changes with each receiver report; no unit
 
@@ -70,7 +70,10 @@ def _publication(stats: Iterable[proto_stats.RtcStats]) -> PublicationReading | 
         return None
     return PublicationReading(
         is_active=any(layer.outbound.active for layer in layers),
-        frames_encoded=sum(layer.outbound.frames_encoded for layer in layers),
+        frames_encoded=sum(
+            layer.outbound.frames_encoded if layer.stream.kind == "video" else layer.sent.packets_sent
+            for layer in layers
+        ),
         packets_sent=sum(layer.sent.packets_sent for layer in layers),
         acknowledged=sum(report.rtc.timestamp for report in reports),
     )

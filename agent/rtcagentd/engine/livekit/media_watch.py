@@ -15,7 +15,7 @@ from rtcagent.v1 import state_pb2 as state
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.livekit import media_stats
 from rtcagentd.engine.livekit.media_judges import LinkJudge, StreamJudge
-from rtcagentd.engine.livekit.publications import Publication, Publications
+from rtcagentd.engine.livekit.publications import AnyPublication, Publications
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class MediaWatch:
         self._publications = publications
         self._events = events
         self._on_link = on_link
-        self._streams: dict[Publication, _WatchedStream] = {}
+        self._streams: dict[AnyPublication, _WatchedStream] = {}
         self._is_alive = True
         self._task = asyncio.create_task(self._run(), name=f"media watch {room_id}")
 
@@ -111,7 +111,7 @@ class MediaWatch:
                 self._publications.give_up(publication)
 
     def _tell_stream(
-        self, publication: Publication, watched: "_WatchedStream", found: state.MediaState.ValueType
+        self, publication: AnyPublication, watched: "_WatchedStream", found: state.MediaState.ValueType
     ) -> None:
         if found == watched.told:
             return

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from livekit import rtc
 from rtcagent.engine.v1 import engine_pb2 as contract
@@ -13,10 +13,12 @@ from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native
+from rtcagentd.engine.audio_sources import AudioSources
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate, Valve
-from rtcagentd.engine.livekit import encoding, errors, ffi
+from rtcagentd.engine.livekit import audio_encoding, encoding, errors, ffi
+from rtcagentd.engine.livekit.audio_publication import AudioPublication
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.sources import Sources
 
@@ -159,16 +161,28 @@ class Publication:
         self._events.emit(contract.EngineEvent(first_frame_sent=event))
 
 
+AnyPublication: TypeAlias = Publication | AudioPublication
+
+
 class Publications:
     """Of one room, by source_id. At most one call at a time for each source."""
 
-    def __init__(self, room: rtc.Room, gate: Gate, sources: Sources, media_events: MediaEvents, events: Events) -> None:
+    def __init__(
+        self,
+        room: rtc.Room,
+        gate: Gate,
+        sources: Sources,
+        audio_sources: AudioSources,
+        media_events: MediaEvents,
+        events: Events,
+    ) -> None:
         self._room = room
         self._gate = gate
         self._sources = sources
+        self._audio_sources = audio_sources
         self._media_events = media_events
         self._events = events
-        self._publications: dict[str, Publication] = {}
+        self._publications: dict[str, AnyPublication] = {}
         self._room_over: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._withdrawing: set[asyncio.Task[None]] = set()  # of what the agent gave up
         self.on_change: Callable[[], None] = lambda: None  # what is published, or muted
@@ -183,7 +197,7 @@ class Publications:
             return current.status()
         self._check_permission(request)
         await self.unpublish(request.source_id)
-        publication = Publication(request, self._gate, self._sources, self._media_events, self._events)
+        publication = self._make(request, current)
         self._publications[request.source_id] = publication
         publishing: asyncio.Future[Any] = asyncio.ensure_future(
             self._room.local_participant.publish_track(publication.track, publication.options)
@@ -241,11 +255,11 @@ class Publications:
                 )
                 self._events.emit(contract.EngineEvent(publication_ended=event))
 
-    def published(self) -> set[Publication]:
+    def published(self) -> set[AnyPublication]:
         """Those that the room has taken."""
         return {publication for publication in self._publications.values() if publication.published is not None}
 
-    def give_up(self, publication: Publication) -> None:
+    def give_up(self, publication: AnyPublication) -> None:
         """End a stream whose frames do not get through: publishing it anew makes a new encoder and a new track."""
         source_id = publication.request.source_id
         if self._publications.get(source_id) is not publication or self._room_over.done():
@@ -256,7 +270,7 @@ class Publications:
         self._withdrawing.add(task)
         task.add_done_callback(self._withdrawing.discard)
 
-    async def _withdraw_given_up(self, publication: Publication) -> None:
+    async def _withdraw_given_up(self, publication: AnyPublication) -> None:
         source_id = publication.request.source_id
         await self._withdraw(publication)
         publication.dispose()
@@ -295,6 +309,12 @@ class Publications:
         for publication in list(self._publications.values()):
             self._drop(publication)
 
+    def _make(self, request: contract.PublishRequest, before: AnyPublication | None) -> AnyPublication:
+        if not audio_encoding.is_audio(request.kind):
+            return Publication(request, self._gate, self._sources, self._media_events, self._events)
+        before = before if isinstance(before, AudioPublication) else None
+        return AudioPublication(request, self._gate, self._audio_sources, self._media_events, self._events, before)
+
     def _check_permission(self, request: contract.PublishRequest) -> None:
         permission = self._room.local_participant.permissions
         allowed = list(permission.can_publish_sources)
@@ -302,7 +322,7 @@ class Publications:
             return
         raise EngineError(types.REASON_NO_PERMISSION, "the room token does not allow publishing this kind of stream")
 
-    async def _undo(self, publication: Publication, publishing: asyncio.Future[Any]) -> None:
+    async def _undo(self, publication: AnyPublication, publishing: asyncio.Future[Any]) -> None:
         # The SDK cannot take a publish request back: let it end, then withdraw the track.
         done, _ = await asyncio.wait(
             [publishing, self._room_over], timeout=UNPUBLISH_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED
@@ -313,7 +333,7 @@ class Publications:
         publishing.cancel()
         self._drop(publication)
 
-    async def _withdraw(self, publication: Publication) -> None:
+    async def _withdraw(self, publication: AnyPublication) -> None:
         if publication.published is None or self._room_over.done():
             return
         try:
@@ -324,7 +344,7 @@ class Publications:
             log.warning("%s was not withdrawn cleanly: %r", publication.request.source_id, error)
         self.changed_at = asyncio.get_running_loop().time()
 
-    def _drop(self, publication: Publication) -> None:
+    def _drop(self, publication: AnyPublication) -> None:
         if self._publications.get(publication.request.source_id) is publication:
             del self._publications[publication.request.source_id]
         publication.dispose()

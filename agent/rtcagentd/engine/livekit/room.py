@@ -14,6 +14,7 @@ from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
+from rtcagentd.engine.audio_sources import AudioSources
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
@@ -55,6 +56,7 @@ class JoinedRoom:
         config: types.RoomConfig,
         gate: Gate,
         sources: Sources,
+        audio_sources: AudioSources,
         media_events: MediaEvents,
         events: Events,
         messages: Messages,
@@ -66,7 +68,7 @@ class JoinedRoom:
         self._on_ended = on_ended
         self._die = die
         self._room = rtc.Room()
-        self.publications = Publications(self._room, gate, sources, media_events, events)
+        self.publications = Publications(self._room, gate, sources, audio_sources, media_events, events)
         self.subscriptions = Subscriptions(config, self._room, events)
         self.messages = RoomMessages(config.room_id, self._room, messages)
         self._state = state.ROOM_STATE_JOINING

@@ -24,6 +24,7 @@ from rtcagent_client.channel import ChannelSettings
 from rtcagent_client.errors import EventGap, RtcAgentError
 from rtcagent_client.events import Cursor, OnGap, check_on_gap
 from rtcagent_client.requests import agent as agent_calls
+from rtcagent_client.requests import audio as audio_calls
 from rtcagent_client.requests import capture as capture_calls
 from rtcagent_client.requests import devices as devices_calls
 from rtcagent_client.requests import messages as messages_calls
@@ -165,6 +166,10 @@ class Client:
     unsubscribe_stream = _method(rooms_calls.unsubscribe_stream)
     send_message = _method(messages_calls.send_message)
     get_message = _method(messages_calls.get_message)
+    start_audio_capture = _method(audio_calls.start_audio_capture)
+    stop_audio_capture = _method(audio_calls.stop_audio_capture)
+    set_capture_volume = _method(audio_calls.set_capture_volume)
+    set_audio_profile = _method(audio_calls.set_audio_profile)
     start_video_capture = _method(capture_calls.start_video_capture)
     stop_video_capture = _method(capture_calls.stop_video_capture)
     take_snapshot = _method(capture_calls.take_snapshot)

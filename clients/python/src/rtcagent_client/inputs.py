@@ -1,9 +1,9 @@
-"""Where the pictures of a source come from: the `input` of start_video_capture."""
+"""Where pictures and sound of a source come from: the `input` of start_video_capture and start_audio_capture."""
 
 import os
 from typing import Literal
 
-from rtcagent.v1.types_pb2 import ContentHint, PixelFormat, ScreenRegion, VideoFormat, VideoInput
+from rtcagent.v1.types_pb2 import AudioInput, ContentHint, PixelFormat, ScreenRegion, VideoFormat, VideoInput
 
 from rtcagent_client.words import enum_value
 
@@ -78,3 +78,25 @@ def screen(
 def screen_region(region: Region) -> ScreenRegion:
     x, y, width, height = region
     return ScreenRegion(x=x, y=y, width=width, height=height)
+
+
+def microphone(device_id: str = "", *, slot: str = "") -> AudioInput:
+    """A microphone by the sound server's name, or by its slot; neither: the default one. ValueError: both."""
+    if device_id and slot:
+        raise ValueError("a microphone is named by device_id or by slot, not by both")
+    which = AudioInput.Microphone()
+    if device_id:
+        which.device_id = device_id
+    elif slot:
+        which.slot = slot
+    return AudioInput(microphone=which)
+
+
+def sound_file(path: str | os.PathLike[str], *, loop: bool = False) -> AudioInput:
+    """The sound of a media file on the agent's machine, by its absolute path there."""
+    return AudioInput(file=AudioInput.File(path=os.fspath(path), loop=loop))
+
+
+def test_tone(frequency_hz: float = 0, *, level_dbfs: float | None = None) -> AudioInput:  # noqa: PT028 (no test)
+    """A sine; 0: of 440 Hz. `level_dbfs`: of its peaks, -90 to 0; None: -20."""
+    return AudioInput(test_tone=AudioInput.TestTone(frequency_hz=frequency_hz, level_dbfs=level_dbfs))

@@ -12,6 +12,7 @@ from rtcagent_client.rtcctl.commands import (
     devices,
     drain,
     messages,
+    mic,
     rooms,
     screens,
     support,
@@ -48,7 +49,7 @@ def build() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (agent, desired, rooms, messages, capture, screens, devices, watch, why, drain, support, completion):
+    for module in (agent, desired, rooms, messages, capture, mic, screens, devices, watch, why, drain, support, completion):
         module.add(subparsers)
     add_global_options(parser)
     return parser

@@ -5,7 +5,7 @@ from rtcagent.v1.state_pb2 import DesiredState, EngineState, EngineStatus
 from rtcagent.v1.types_pb2 import RoomProfile, Slot, StreamKind
 
 from rtcagent_client.errors import describe_cause
-from rtcagent_client.rtcctl.render import phrases
+from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_remote_stream, enum_word
 
@@ -69,7 +69,7 @@ def show_desired(desired: DesiredState, screen: Screen) -> None:
     for capture in desired.captures:
         what = f"capture {capture.source_id}"
         order = capture.order
-        rows.append((what, phrases.capture_config(capture.config), phrases.keep(order.keep), phrases.ordered(order)))
+        rows.append((what, sound.capture(capture), phrases.keep(order.keep), phrases.ordered(order)))
     for stream in desired.streams:
         published = ("published" if stream.published else "unpublished") if stream.HasField("published") else ""
         text = phrases.joined(published, phrases.encoder(stream.encoder), "muted" if stream.muted else "")

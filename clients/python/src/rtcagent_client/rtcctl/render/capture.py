@@ -14,6 +14,11 @@ def show_stats(stats: GetCaptureStatsResponse, screen: Screen) -> None:
         (one.source_id, f"{one.fps:.1f}", str(one.frames_captured), str(one.frames_dropped), _ms(one.longest_gap_us))
         for one in stats.sources
     ]
+    levels = [
+        (one.source_id, f"{one.audio_level.rms_dbfs:.0f} dBFS", f"{one.audio_level.peak_dbfs:.0f} dBFS")
+        for one in stats.sources
+        if one.HasField("audio_level")
+    ]
     publications = [
         (f"{one.room_id}/{one.source_id}", str(one.frames_pushed), str(one.frames_gated), _ms(one.longest_gap_us))
         for one in stats.publications
@@ -28,6 +33,7 @@ def show_stats(stats: GetCaptureStatsResponse, screen: Screen) -> None:
         for one in stats.remote_streams
     ]
     _table(("SOURCE", "FPS", "CAPTURED", "DROPPED", "LONGEST GAP"), sources, screen)
+    _table(("SOUND", "LEVEL", "PEAK"), levels, screen)
     _table(("SENT INTO", "PUSHED", "HELD BACK", "LONGEST GAP"), publications, screen)
     _table(("RECEIVED", "SIZE", "FRAMES", "LONGEST GAP"), remote_streams, screen)
     if not (sources or publications or remote_streams):

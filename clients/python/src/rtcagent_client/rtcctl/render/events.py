@@ -8,7 +8,7 @@ from rtcagent.v1.state_pb2 import CaptureState, ConnectionQuality, PublicationSt
 from rtcagent.v1.types_pb2 import StreamKind
 
 from rtcagent_client.errors import describe_cause
-from rtcagent_client.rtcctl.render import phrases
+from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.agent import engine_text
 from rtcagent_client.rtcctl.render.messages import message_text
 from rtcagent_client.rtcctl.render.rooms import room_text
@@ -39,7 +39,7 @@ def _capture(event: Any) -> str:
     capture = event.capture
     state = enum_word(CaptureState, capture.state)
     slate = "its slate is shown" if capture.showing_slate else ""
-    details = phrases.joined(phrases.video_format(capture.format), capture.input, slate)
+    details = phrases.joined(phrases.video_format(capture.format) or sound.status(capture.audio), capture.input, slate)
     return f"capture {capture.source_id}: {state}{f' {details}' if details else ''}{_why(capture)}"
 
 
@@ -47,7 +47,7 @@ def _publication(event: Any) -> str:
     one = event.publication
     state = phrases.joined(
         enum_word(PublicationState, one.state),
-        phrases.encoder(one.encoder),
+        phrases.encoder(one.encoder) or sound.encoding(one.audio),
         "muted" if one.muted else "",
         phrases.media(one.media_state),
     )
@@ -112,5 +112,6 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     ),
     "publication_state_changed": _publication,
     "message_received": _message,
-    "first_frame_sent": lambda e: f"stream {e.room_id}/{e.source_id}: {e.width}x{e.height}",
+    "first_frame_sent": lambda e: f"stream {e.room_id}/{e.source_id}{f': {e.width}x{e.height}' if e.width else ''}",
+    "stream_republished": lambda e: f"stream {e.room_id}/{e.source_id}: nothing of it was sent for {e.gap_ms} ms",
 }

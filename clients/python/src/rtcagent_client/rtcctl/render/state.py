@@ -18,7 +18,7 @@ from rtcagent.v1.state_pb2 import (
 from rtcagent.v1.types_pb2 import ObjectRef, Outcome, StreamKind
 
 from rtcagent_client.errors import describe_cause
-from rtcagent_client.rtcctl.render import phrases
+from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.agent import engine_text
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_object, describe_remote_stream, enum_word
@@ -128,11 +128,12 @@ def _captures(state: GetStateResponse) -> Iterator[_Row]:
         wanted, capture = desired.get(source_id), reported.get(source_id)
         asked = is_so = why = ""
         if wanted is not None:
-            asked = phrases.joined(phrases.capture_config(wanted.config), phrases.keep(wanted.order.keep))
+            asked = phrases.joined(sound.capture(wanted), phrases.keep(wanted.order.keep))
         if capture is not None:
             is_so = enum_word(CaptureState, capture.state)
             if capture.state == CaptureState.CAPTURE_STATE_CAPTURING:
-                is_so = phrases.joined(f"{is_so} {phrases.video_format(capture.format)}".strip(), capture.input)
+                format_now = phrases.video_format(capture.format) or sound.status(capture.audio)
+                is_so = phrases.joined(f"{is_so} {format_now}".strip(), capture.input)
                 is_so += ", minimised" if source_id in minimised else ""
             elif capture.showing_slate:
                 is_so = phrases.joined(is_so, "its slate is shown")
@@ -171,7 +172,7 @@ def _publications(state: GetStateResponse, room: RoomStatus) -> Iterator[_Row]:
         if publication is not None:
             is_so = phrases.joined(
                 enum_word(PublicationState, publication.state),
-                phrases.encoder(publication.encoder),
+                phrases.encoder(publication.encoder) or sound.encoding(publication.audio),
                 "muted" if publication.muted else "",
                 phrases.media(publication.media_state),
             )

@@ -25,7 +25,7 @@ from rtcagent.v1.state_pb2 import (
 from rtcagent.v1.types_pb2 import Cause, ObjectRef, Outcome, Reason, StreamKind
 
 from rtcagent_client import fold
-from rtcagent_client.rtcctl.render import phrases
+from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.agent import engine_text
 from rtcagent_client.rtcctl.render.rooms import room_text
 from rtcagent_client.words import enum_word
@@ -154,7 +154,7 @@ class Reader:
         room, capture = self.rooms.get(room_id), self.captures.get(source_id)
         if room is None or capture is None:
             return False
-        return room.config.auto_publish and (capture.config.kind or AUTO_PUBLISHED[0]) in AUTO_PUBLISHED
+        return room.config.auto_publish and _kind(capture) in AUTO_PUBLISHED
 
     # -- the links
 
@@ -169,7 +169,8 @@ class Reader:
         if source_id:
             asked += [f"captured: {_asked(capture)}"] if capture is not None else []
             option = "" if source_id == "camera" else f" --source {source_id}"
-            no_capture = f"nobody has asked to capture {source_id}: rtcctl camera on{option}"
+            turn_on = "mic on" if source_id == "microphone" else f"camera on{option}"
+            no_capture = f"nobody has asked to capture {source_id}: rtcctl {turn_on}"
             ref = ObjectRef(source_id=source_id)
             missing += [(ref, Reason.REASON_SOURCE_NOT_CAPTURED, no_capture)] if capture is None else []
         if room_id and source_id:
@@ -207,7 +208,7 @@ class Reader:
         status = fold.find_capture(self._state.reported, source_id)
         cause, refused = self._why(ObjectRef(source_id=source_id), status)
         captures = status is not None and status.state == CaptureState.CAPTURE_STATE_CAPTURING
-        needs_device = wanted is None or wanted.config.input.WhichOneof("input") in (None, "camera")
+        needs_device = wanted is None or _needs_device(wanted)
         if needs_device:
             if captures:
                 yield Link("device", Verdict.OK, self._device_text(status))
@@ -216,7 +217,8 @@ class Reader:
             else:
                 yield Link("device", Verdict.UNKNOWN)
         if captures and status is not None:
-            text = phrases.joined(phrases.video_format(status.format), "" if needs_device else status.input)
+            format_now = phrases.video_format(status.format) or sound.status(status.audio)
+            text = phrases.joined(format_now, "" if needs_device else status.input)
             rate = f"{self._fps[source_id]:.1f} frames/s now" if source_id in self._fps else ""
             if cause.reason:  # captured, and not as asked for now
                 yield Link("capture", Verdict.BROKEN, text, cause, refused, order)
@@ -351,3 +353,15 @@ def _latest(orders: list[OrderInfo]) -> OrderInfo | None:
 def _asked(wanted: DesiredRoom | DesiredCapture | DesiredStream) -> str:
     """ "local at 14:02:11 (revision 3), this boot" """
     return phrases.joined(phrases.ordered(wanted.order), phrases.keep(wanted.order.keep))
+
+
+def _kind(capture: DesiredCapture) -> int:
+    if capture.HasField("audio"):
+        return capture.audio.kind or StreamKind.STREAM_KIND_MICROPHONE
+    return capture.config.kind or StreamKind.STREAM_KIND_CAMERA
+
+
+def _needs_device(capture: DesiredCapture) -> bool:
+    if capture.HasField("audio"):
+        return capture.audio.input.WhichOneof("input") in (None, "microphone")
+    return capture.config.input.WhichOneof("input") in (None, "camera")
