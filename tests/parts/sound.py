@@ -7,6 +7,7 @@ fits has -3.
 import io
 import subprocess
 import wave
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,12 @@ def level(samples: npt.NDArray[np.floating]) -> float:
     return float(max(SILENCE_DBFS, 10 * np.log10(np.mean(np.square(samples.astype(np.float64))) + 1e-30)))
 
 
+def quietest(samples: npt.NDArray[np.floating], seconds: float) -> float:
+    """The level of the quietest stretch of this length."""
+    size = int(seconds * RATE)
+    return min(level(samples[start : start + size]) for start in range(0, len(samples) - size, size // 8))
+
+
 def tone_level(samples: npt.NDArray[np.floating], frequency: float) -> float:
     """How loud a tone of about this frequency (20 Hz up and down) is in it."""
     spectrum, frequencies = _spectrum(samples)
@@ -66,6 +73,14 @@ def _spectrum(samples: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64
     amplitudes = np.fft.rfft(samples.astype(np.float64) * window)
     power = 2 * np.abs(amplitudes) ** 2 / (len(samples) * np.sum(window**2))
     return power, np.asarray(np.fft.rfftfreq(len(samples), 1 / RATE), dtype=np.float64)
+
+
+def save_wav(path: Path, *channels: Samples) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(to_s16(np.stack(channels, axis=1).reshape(-1)))
 
 
 def to_s16(samples: npt.NDArray[np.floating]) -> bytes:

@@ -50,7 +50,7 @@ class DeviceOrders:
 
     def _check_device(self, device_id: str, ordered: st.DesiredCapture, *, devices_known: bool) -> None:
         _device_part(ordered)
-        wanted = ty.Device.KIND_CAMERA
+        wanted = ty.Device.KIND_MICROPHONE if ordered.HasField("audio") else ty.Device.KIND_CAMERA
         word = ty.Device.Kind.Name(wanted).removeprefix("KIND_").lower()
         device = next((one for one in self._state.reported.devices if one.device_id == device_id), None)
         if device is None and not devices_known:
@@ -69,8 +69,13 @@ class DeviceOrders:
             raise invalid("device_id", "FORMAT_UNSUPPORTED", text)
 
 
-def _device_part(ordered: st.DesiredCapture) -> ty.VideoInput.Camera:
+def _device_part(ordered: st.DesiredCapture) -> ty.VideoInput.Camera | ty.AudioInput.Microphone:
     """The part of a capture that names its device."""
+    if ordered.HasField("audio"):
+        if ordered.audio.input.WhichOneof("input") not in (None, "microphone"):
+            raise _not_of_a_device(ordered.source_id)
+        ordered.audio.input.microphone.SetInParent()
+        return ordered.audio.input.microphone
     given = ordered.config.input
     if given.WhichOneof("input") not in (None, "camera"):
         raise _not_of_a_device(ordered.source_id)
@@ -78,7 +83,7 @@ def _device_part(ordered: st.DesiredCapture) -> ty.VideoInput.Camera:
     return given.camera
 
 
-def _set(part: ty.VideoInput.Camera, request: devices_pb2.SetCaptureDeviceRequest) -> None:
+def _set(part: ty.VideoInput.Camera | ty.AudioInput.Microphone, request: devices_pb2.SetCaptureDeviceRequest) -> None:
     match request.WhichOneof("which"):
         case "device_id":
             part.device_id = request.device_id

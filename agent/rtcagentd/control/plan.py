@@ -186,7 +186,8 @@ def _captures(state: State, progress: ProgressTable) -> Iterator[Step]:
         if isinstance(config, ty.Cause):
             item = progress.peek(key)
             status = fold.find_capture(state.reported, capture.source_id)
-            slate = stand_in(capture) if item.has_been or names_device(state, capture) else None
+            has_slate = not capture.HasField("audio") and (item.has_been or names_device(state, capture))
+            slate = stand_in(capture) if has_slate else None
             is_told = status is not None and status.cause == config
             if item.applied is None and not (is_told and (slate is None or item.stand_in == digest(slate))):
                 yield AwaitDevice(key, capture.source_id, config, slate)

@@ -82,9 +82,7 @@ def wanted_streams(state: State) -> Iterator[WantedStream]:
             if stream.published if stream.HasField("published") else automatic:
                 encoder = stream_encoder(stream, capture)
                 profile = capture.audio.profile if capture is not None else ty.AUDIO_PROFILE_UNSPECIFIED
-                yield WantedStream(
-                    room_id, source_id, kind, stream.name or source_id, encoder, stream.muted, profile
-                )
+                yield WantedStream(room_id, source_id, kind, stream.name or source_id, encoder, stream.muted, profile)
 
 
 def gate(state: State) -> Gate:

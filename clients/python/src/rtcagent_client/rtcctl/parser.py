@@ -49,7 +49,21 @@ def build() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (agent, desired, rooms, messages, capture, mic, screens, devices, watch, why, drain, support, completion):
+    for module in (
+        agent,
+        desired,
+        rooms,
+        messages,
+        capture,
+        mic,
+        screens,
+        devices,
+        watch,
+        why,
+        drain,
+        support,
+        completion,
+    ):
         module.add(subparsers)
     add_global_options(parser)
     return parser
