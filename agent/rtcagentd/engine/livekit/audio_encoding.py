@@ -11,12 +11,13 @@ TRACK_SOURCE: dict[types.StreamKind.ValueType, proto_track.TrackSource.ValueType
     types.STREAM_KIND_OTHER_AUDIO: proto_track.TrackSource.SOURCE_UNKNOWN,
 }
 
-# (channels, bitrate, dtx, red). RED repeats each packet, and livekit's is for mono; DTX would chop music.
+# (channels, bitrate, dtx, red). RED repeats each packet; DTX would chop music. All are mono: the room server lets
+# a stream be stereo only if it is asked for TF_STEREO at publishing, and this SDK never does (livekit/rust-sdks #1018).
 _PROFILE = {
     types.AUDIO_PROFILE_VOICE: (1, 28_000, True, True),
     types.AUDIO_PROFILE_STANDARD: (1, 48_000, False, True),
     types.AUDIO_PROFILE_HD: (1, 64_000, False, True),
-    types.AUDIO_PROFILE_MUSIC: (2, 128_000, False, False),
+    types.AUDIO_PROFILE_MUSIC: (1, 128_000, False, False),
 }
 
 
