@@ -9,7 +9,7 @@ from rtcagentd.control.errors import invalid, not_found
 
 MAX_FPS = 60
 MAX_THUMBNAIL = 640
-_WINDOW_ID = re.compile(r"0x[0-9a-f]{1,8}(\.[0-9a-f]{8})?", re.ASCII)
+_WINDOW_ID = re.compile(r"0x[0-9a-f]{1,8}(\.[0-9a-f]{8})?|portal-window", re.ASCII)
 _DISPLAY_ID = re.compile(r"[\x21-\x7e]{1,64}", re.ASCII)
 
 Source = screen_pb2.ScreenSource

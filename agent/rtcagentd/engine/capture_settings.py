@@ -10,6 +10,7 @@ from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native, screens
 from rtcagentd.engine.engine import EngineError
+from rtcagentd.engine.portal import Asked
 
 _ROTATION = {types.ROTATION_90: 90, types.ROTATION_180: 180, types.ROTATION_270: 270}
 
@@ -34,7 +35,8 @@ class Plan:
     settings: _native.CaptureSettings
     input_words: str
     device_id: str = ""
-    is_screen: bool = False
+    is_x11: bool = False
+    portal: Asked | None = None  # a screen that is to be asked for first
 
 
 def plan(config: types.CaptureConfig, find_device: FindDevice, media_folders: Sequence[Path]) -> Plan:
@@ -55,7 +57,8 @@ def plan(config: types.CaptureConfig, find_device: FindDevice, media_folders: Se
         case "test_pattern":
             return _pattern(config.input.test_pattern, settings)
         case "screen":
-            return Plan(settings, screens.fill(settings, config.input.screen), is_screen=True)
+            words, asked = screens.fill(settings, config.input.screen)
+            return Plan(settings, words, is_x11=asked is None, portal=asked)
         case _:
             raise EngineError(types.REASON_INTERNAL, "a source was ordered without its input", permanent=True)
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.portal import PortalScreens
 from rtcagentd.engine.slates import Slates, is_wanted
 from rtcagentd.engine.source import Source
 
@@ -48,6 +50,7 @@ class Sources:
         self._find_device = find_device
         self._media_folders = media_folders
         self._die = die
+        self._portal = PortalScreens(self._on_portal_closed)
         self.slates = Slates(media_events, events, media_folders)
         self._delivered: dict[str, bytes] = {}  # the configuration with which each source was captured last
         self._sources: dict[str, Source] = {}
@@ -111,8 +114,25 @@ class Sources:
         except EngineError:
             await self._close(source_id)
             raise
-        if current and current.is_capturing and the_plan.is_screen and await current.update(config, the_plan):
+        if current and current.is_capturing and the_plan.is_x11 and await current.update(config, the_plan):
             return current.status()
+        if the_plan.portal is None:
+            self._portal.release(source_id)
+        else:
+            try:
+                stream = await self._portal.stream(source_id, the_plan.portal)
+            except EngineError:
+                await self._close(source_id)
+                raise
+            the_plan.settings.pipewire_fd, the_plan.settings.pipewire_node = stream
+        try:
+            return await self._open_planned(source_id, config, the_plan)
+        finally:
+            if the_plan.portal is not None:
+                os.close(the_plan.settings.pipewire_fd)  # GStreamer has taken one of its own
+
+    async def _open_planned(self, source_id: str, config: types.CaptureConfig, the_plan: Plan) -> state.CaptureStatus:
+        current = self._sources.get(source_id)
         was_hidden = current is not None and current.is_hidden
         await self._close(source_id)
         if self._stops:  # of this source or another one: it may hold the device that is opened next
@@ -130,6 +150,7 @@ class Sources:
                 else EngineError(types.REASON_ORDERED, "was not wanted any more")
             )
             await asyncio.wait([self._stop(source, reason)])
+            self._portal.release(source_id)  # it may be its stream that is of no use
             raise
         if self._watch is None:
             self._watch = asyncio.create_task(self._watch_progress(), name="frame progress")
@@ -143,6 +164,7 @@ class Sources:
         """Stop capturing the source, and showing its slate. Its sinks stay, and take the frames of the next capture."""
         self.slates.drop(source_id)
         self._delivered.pop(source_id, None)
+        self._portal.release(source_id)
         await self._close(source_id)
 
     async def _close(self, source_id: str) -> None:
@@ -160,6 +182,7 @@ class Sources:
         for source_id in self.slates.source_ids():
             if not self._gate.may_capture(source_id):
                 self.slates.drop(source_id)
+        self._portal.release_unless(self._gate.may_capture)
         for source in list(self._sources.values()):
             if self._gate.may_capture(source.source_id):
                 continue
@@ -219,6 +242,7 @@ class Sources:
         for source in list(self._sources.values()):
             self._forget(source)
             self._stop(source, EngineError(types.REASON_ORDERED, "the engine closes"))
+        self._portal.release_unless(lambda _: False)
         if self._stops:
             await asyncio.wait(self._stops)
         await self.slates.close()
@@ -261,11 +285,20 @@ class Sources:
         if not task.cancelled() and task.exception() is not None:
             self._die(f"{task.get_name()} failed: {task.exception()!r}")  # the device would stay open for ever
 
+    def _on_portal_closed(self, source_id: str, error: EngineError) -> None:
+        source = self._sources.get(source_id)
+        if source is not None and source.is_capturing:
+            self._on_end(source, error)
+        elif source is not None:
+            self._forget(source)
+            self._stop(source, error)  # whoever waits for its first frame is told
+
     def _on_end(self, source: Source, error: EngineError) -> None:
         if self._sources.get(source.source_id) is not source:
             return
         self._forget(source)
         self._stop(source, error)
+        self._portal.release(source.source_id)
         log.warning("source %s ended: %s", source.source_id, error.message)
         self.slates.show(source.source_id, error.reason)  # a capture that fell silent has not shown it itself
         event = contract.SourceEnded(
