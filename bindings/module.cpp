@@ -3,11 +3,16 @@
 #include <pybind11/stl.h>
 
 #include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
 
 #include "audio_module.h"
 #include "livekit/ffi.h"
 #include "livekit/frame_sink.h"
 #include "livekit/received_frames.h"
+#include "media/audio_mixer.h"
+#include "media/audio_output.h"
 #include "media/camera_choice.h"
 #include "media/camera_identity.h"
 #include "media/cameras.h"
@@ -26,11 +31,12 @@ namespace {
 using NoGil = py::call_guard<py::gil_scoped_release>;
 
 // Closing a source joins its streaming threads, and LiveKit may make those wait for a thread that wants the GIL: who
-// drops a capture, the garbage collector included, must not hold it meanwhile.
+// drops a capture or an output, the garbage collector included, must not hold it meanwhile.
 struct DeleteWithoutGil {
-    void operator()(Capture* capture) const {
+    template <typename T>
+    void operator()(T* object) const {
         const py::gil_scoped_release nogil;
-        delete capture;
+        delete object;
     }
 };
 
@@ -212,6 +218,62 @@ void bind_slate(py::module_& m) {
         .def("close", &Slate::close, NoGil());
 }
 
+void bind_playback(py::module_& m) {
+    py::class_<RemoteLevel>(m, "RemoteLevel")
+        .def_readonly("rms_dbfs", &RemoteLevel::rms_dbfs)
+        .def_readonly("peak_dbfs", &RemoteLevel::peak_dbfs)
+        .def_readonly("voice", &RemoteLevel::voice)
+        .def_readonly("frames", &RemoteLevel::frames);
+    py::class_<MixerInputStats>(m, "MixerInputStats")
+        .def_readonly("frames", &MixerInputStats::frames)
+        .def_readonly("gaps", &MixerInputStats::gaps)
+        .def_readonly("dropped", &MixerInputStats::dropped)
+        .def_readonly("waiting_ms", &MixerInputStats::waiting_ms);
+    py::class_<MixerInput, std::shared_ptr<MixerInput>>(m, "MixerInput")
+        .def(
+            "push",
+            [](MixerInput& self, const py::bytes& samples, int channels) {
+                const std::string_view data(samples);
+                self.push(reinterpret_cast<const std::int16_t*>(data.data()),
+                          data.size() / sizeof(std::int16_t) / static_cast<std::size_t>(channels), channels);
+            },
+            py::arg("samples"), py::arg("channels"))
+        .def("set_gain", &MixerInput::set_gain, py::arg("gain"), NoGil())
+        .def("level", &MixerInput::level, NoGil())
+        .def("stats", &MixerInput::stats, NoGil());
+    py::class_<AudioMixer, std::shared_ptr<AudioMixer>>(m, "AudioMixer")
+        .def(py::init<>())
+        .def("add", &AudioMixer::add, NoGil())
+        .def("remove", &AudioMixer::remove, py::arg("input"), NoGil())
+        .def("set_gain", &AudioMixer::set_gain, py::arg("gain"), NoGil())
+        .def("set_tone", &AudioMixer::set_tone, py::arg("frequency"), py::arg("amplitude"), NoGil())
+        .def("mix", [](AudioMixer& self) {
+            std::string frame(kMixSamples * sizeof(std::int16_t), '\0');
+            self.mix(reinterpret_cast<std::int16_t*>(frame.data()));
+            return py::bytes(frame);
+        });
+    py::class_<OutputStats>(m, "OutputStats")
+        .def_readonly("frames", &OutputStats::frames)
+        .def_readonly("longest_gap_us", &OutputStats::longest_gap_us);
+    py::class_<AudioOutput, std::unique_ptr<AudioOutput, DeleteWithoutGil>>(m, "AudioOutput")
+        .def(
+            py::init([](std::string key, std::string device, std::string stream, std::string description, int buffer_ms,
+                        bool is_reference, std::shared_ptr<AudioMixer> mixer, std::shared_ptr<EventQueue> events) {
+                const OutputSettings settings{.device = std::move(device),
+                                              .stream = std::move(stream),
+                                              .description = std::move(description),
+                                              .buffer_ms = buffer_ms,
+                                              .is_reference = is_reference};
+                return std::unique_ptr<AudioOutput, DeleteWithoutGil>(
+                    new AudioOutput(std::move(key), settings, std::move(mixer), std::move(events)));
+            }),
+            py::kw_only(), py::arg("key"), py::arg("device"), py::arg("stream"), py::arg("description"),
+            py::arg("buffer_ms"), py::arg("is_reference"), py::arg("mixer").none(false), py::arg("events").none(false))
+        .def("start", &AudioOutput::start, NoGil())
+        .def("stop", &AudioOutput::stop, NoGil())
+        .def("stats", &AudioOutput::stats, NoGil());
+}
+
 void bind_livekit(py::module_& m) {
     py::class_<Ffi, std::shared_ptr<Ffi>>(m, "Ffi").def(py::init<std::uintptr_t, std::uintptr_t>(),
                                                         py::arg("request_address"), py::arg("drop_handle_address"));
@@ -245,6 +307,15 @@ void bind_livekit(py::module_& m) {
             "unwatch", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { self.frames.unwatch(stream); },
             py::arg("stream_handle"), NoGil())
         .def(
+            "listen",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, std::shared_ptr<MixerInput> input) {
+                self.frames.listen(stream, std::move(input));
+            },
+            py::arg("stream_handle"), py::arg("input").none(false), NoGil())
+        .def(
+            "unlisten", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { self.frames.unlisten(stream); },
+            py::arg("stream_handle"), NoGil())
+        .def(
             "stats", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { return self.frames.stats(stream); },
             py::arg("stream_handle"), NoGil())
         .def(
@@ -266,6 +337,7 @@ PYBIND11_MODULE(_native, m) {
     bind_events(m);
     bind_screens(m);
     bind_settings(m);
+    bind_playback(m);
     bind_livekit(m);
     bind_slate(m);
     bind_capture(m);

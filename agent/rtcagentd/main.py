@@ -25,6 +25,7 @@ from rtcagentd.api.rooms import RoomsService
 from rtcagentd.api.screen import ScreenService
 from rtcagentd.api.server import ApiServer
 from rtcagentd.config import Config, ConfigError, JournalSettings, load
+from rtcagentd.control.audio_readings import AudioReadings
 from rtcagentd.control.closed_windows import ClosedWindows
 from rtcagentd.control.conf_dir import ConfDir
 from rtcagentd.control.events import cause, event
@@ -123,7 +124,7 @@ async def run(config: Config, config_path: Path) -> None:
             agent,
             RoomsService(state, orders, desk, reconciler, messages),
             CaptureService(orders, desk, reconciler),
-            DevicesService(state, orders, desk, lambda: reconciler.session is not None),
+            DevicesService(state, orders, desk, reconciler, AudioReadings(state, reconciler)),
             ScreenService(state, orders, desk, reconciler),
         )
         await parts.enter_async_context(api)

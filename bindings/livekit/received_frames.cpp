@@ -20,6 +20,9 @@ namespace {
 // The first byte of an event that holds field 3, a message: video_stream_event. An event has just one field.
 constexpr std::uint8_t kVideoStreamEvent = 3 << 3 | 2;
 
+// Likewise field 4, audio_stream_event.
+constexpr std::uint8_t kAudioStreamEvent = 4 << 3 | 2;
+
 // Likewise the first two bytes of an event that holds field 18, logs.
 constexpr std::uint8_t kLogs[] = {(18 & 0x0f) << 3 | 2 | 0x80, 18 >> 4};
 
@@ -142,6 +145,16 @@ void ReceivedFrames::unwatch(Ffi::Handle stream) {
     }
 }
 
+void ReceivedFrames::listen(Ffi::Handle stream, std::shared_ptr<MixerInput> input) {
+    const std::lock_guard lock(mutex_);
+    inputs_[stream] = std::move(input);
+}
+
+void ReceivedFrames::unlisten(Ffi::Handle stream) {
+    const std::lock_guard lock(mutex_);
+    inputs_.erase(stream);
+}
+
 std::optional<ReceivedStats> ReceivedFrames::stats(Ffi::Handle stream) const {
     const std::lock_guard lock(mutex_);
     const auto it = streams_.find(stream);
@@ -172,6 +185,8 @@ std::optional<Snapshot> ReceivedFrames::snapshot(Ffi::Handle stream, const std::
 void ReceivedFrames::on_event(const std::uint8_t* data, std::size_t size) {
     if (size > 0 && data[0] == kVideoStreamEvent) {
         instance_->take(data, size);
+    } else if (size > 0 && data[0] == kAudioStreamEvent) {
+        instance_->take_audio(data, size);
     } else if (!is_own_frame_taken(data, size) && !is_chatter(data, size)) {
         instance_->relay_.put(data, size);
     }
@@ -187,6 +202,25 @@ void ReceivedFrames::take(const std::uint8_t* data, std::size_t size) {
     if (it == streams_.end()) return;
     it->second.frames.tick(monotonic_us());
     it->second.newest.swap(frame);
+}
+
+void ReceivedFrames::take_audio(const std::uint8_t* data, std::size_t size) {
+    livekit_ffi::FfiEvent event;
+    if (!event.ParseFromArray(data, static_cast<int>(size))) return;
+    const auto& audio = event.audio_stream_event();
+    if (!audio.has_frame_received()) return;
+    std::shared_ptr<MixerInput> input;
+    {
+        const std::lock_guard lock(mutex_);
+        if (const auto it = inputs_.find(audio.stream_handle()); it != inputs_.end()) input = it->second;
+    }
+    const auto& frame = audio.frame_received().frame();
+    // The streams are asked for at the mixer's rate; another one would only be heard at a wrong pitch.
+    if (input && frame.info().sample_rate() == kMixRate) {
+        input->push(reinterpret_cast<const std::int16_t*>(frame.info().data_ptr()), frame.info().samples_per_channel(),
+                    static_cast<int>(frame.info().num_channels()));
+    }
+    ffi_.drop(frame.handle().id());
 }
 
 }  // namespace rtcagent

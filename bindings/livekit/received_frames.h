@@ -1,4 +1,4 @@
-// Takes the frames of remote video out of the FFI's events, before Python sees them.
+// Takes the frames of remote video and audio out of the FFI's events, before Python sees them.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +12,7 @@
 #include "ffi_frames.pb.h"
 #include "livekit/event_relay.h"
 #include "livekit/ffi.h"
+#include "media/audio_mixer.h"
 #include "media/frame_clock.h"
 #include "media/snapshot.h"
 
@@ -25,7 +26,8 @@ struct ReceivedStats {
 };
 
 // There is one for the process, as the FFI has one callback, and it is never freed: LiveKit's threads may call it until
-// the process ends. Its callback never waits for the GIL: video is taken here, all other events are relayed to Python.
+// the process ends. Its callback never waits for the GIL: video and audio are taken here, all other events are relayed
+// to Python.
 class ReceivedFrames {
   public:
     // NativeError INTERNAL when it was made before with other addresses.
@@ -34,6 +36,9 @@ class ReceivedFrames {
     static std::uintptr_t callback_address();
     void watch(Ffi::Handle stream);
     void unwatch(Ffi::Handle stream);
+    // The sound of an audio stream goes to `input` from here on, and after unlisten() not any more.
+    void listen(Ffi::Handle stream, std::shared_ptr<MixerInput> input);
+    void unlisten(Ffi::Handle stream);
     std::optional<ReceivedStats> stats(Ffi::Handle stream) const;
     std::optional<Snapshot> snapshot(Ffi::Handle stream, const std::string& image_format) const;
 
@@ -57,12 +62,14 @@ class ReceivedFrames {
     ReceivedFrames(const Ffi& ffi, EventRelay::Callback python) : ffi_(ffi), relay_(python) {}
     static void on_event(const std::uint8_t* data, std::size_t size);
     void take(const std::uint8_t* data, std::size_t size);
+    void take_audio(const std::uint8_t* data, std::size_t size);
 
     static ReceivedFrames* instance_;
     const Ffi ffi_;
     EventRelay relay_;
     mutable std::mutex mutex_;  // held for moments only, never while a buffer is given back or a picture encoded
     std::unordered_map<Ffi::Handle, Stream> streams_;
+    std::unordered_map<Ffi::Handle, std::shared_ptr<MixerInput>> inputs_;
 };
 
 }  // namespace rtcagent

@@ -17,6 +17,7 @@ struct GstUnref {
     void operator()(GstCaps* o) const { gst_caps_unref(o); }
     void operator()(GstSample* o) const { gst_sample_unref(o); }
     void operator()(GstBuffer* o) const { gst_buffer_unref(o); }
+    void operator()(GstMessage* o) const { gst_message_unref(o); }
     void operator()(GError* o) const { g_error_free(o); }
     void operator()(gchar* o) const { g_free(o); }
 };

@@ -38,6 +38,7 @@ constexpr std::array kNeeded = {
     Needed{"rtspsrc", "gstreamer1.0-plugins-good"},
     Needed{"rtph264depay", "gstreamer1.0-plugins-good"},
     Needed{"qtdemux", "gstreamer1.0-plugins-good"},
+    Needed{"pulsesink", "gstreamer1.0-plugins-good"},
     Needed{"h264parse", "gstreamer1.0-plugins-bad"},
     Needed{"avdec_h264", "gstreamer1.0-libav"},
 };

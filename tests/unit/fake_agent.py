@@ -205,6 +205,10 @@ class FakeAgent:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping)
 
+    def WatchAudioProperties(self, request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
+        self._receive("WatchAudioProperties", request, context)
+        yield devices_pb2.WatchAudioPropertiesResponse(interval_ms=1000)
+
     def _receive(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         self.calls.append(Received(method, request, metadata))

@@ -70,12 +70,18 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "SetSlot": ("set_slot", {"name": "front"}),
     "SetCaptureDevice": ("set_capture_device", {"slot": "front"}),
     "ListSlots": ("list_slots", {}),
+    "SetRemoteMuted": ("set_remote_muted", {"room_id": "demo", "user_id": "ann"}),
+    "SetRemoteVolume": ("set_remote_volume", {"room_id": "demo", "user_id": "ann", "volume": 50}),
+    "SetAudioPlaybackDevice": ("set_audio_playback_device", {"device_id": "hall"}),
+    "SetPlaybackVolume": ("set_playback_volume", {"volume": 50, "muted": False}),
+    "TestSpeaker": ("test_speaker", {"duration_ms": 100}),
+    "EnableAudioPropertiesReport": ("enable_audio_properties_report", {"interval_ms": 100}),
 }
 
 
 def test_every_rpc_has_a_method_in_both_clients() -> None:
     """A method that is added to the API is missing here until the clients have it."""
-    assert set(CALLS) | {"WatchEvents", "WatchMessages"} == set(METHODS)
+    assert set(CALLS) | {"WatchEvents", "WatchMessages", "WatchAudioProperties"} == set(METHODS)
     for rpc, (method, _) in CALLS.items():
         assert method == re.sub("(?<!^)(?=[A-Z])", "_", rpc).lower()
         assert getattr(Client, method).__doc__ == getattr(AsyncClient, method).__doc__
@@ -83,6 +89,8 @@ def test_every_rpc_has_a_method_in_both_clients() -> None:
     assert callable(AsyncClient.events)
     assert callable(Client.messages)
     assert callable(AsyncClient.messages)
+    assert callable(Client.audio_properties)
+    assert callable(AsyncClient.audio_properties)
 
 
 @pytest.mark.parametrize("rpc", CALLS)

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf import text_format
 from rtcagent.v1.state_pb2 import DesiredState
 from rtcagent.v1.types_pb2 import Rotation, StreamKind, VideoInput
-from rtcagent_client.documents import DocumentError, read, to_json, to_yaml
+from rtcagent_client.documents import PARTS, DocumentError, read, to_json, to_yaml
 
 STATE = text_format.Parse(
     """
@@ -27,6 +27,7 @@ STATE = text_format.Parse(
     captures { source_id: "test" config { input { test_pattern { } } } }
     streams { room_id: "demo" source_id: "0123" published: false muted: true encoder { codec: VIDEO_CODEC_H264 } }
     slots { slot { name: "front" matches { serial: "00e1" } matches { usb_port: "1-2" } } }
+    playback { volume: 0 }
     """,
     DesiredState(),
 )
@@ -73,6 +74,10 @@ slots:
     matches:
     - serial: 00e1
     - usb_port: 1-2
+playback:
+- volume: 0
+remote_volumes: []
+audio_report: []
 """
 
 
@@ -98,7 +103,7 @@ def test_what_is_written_is_read_again() -> None:
     for text in (to_yaml(STATE), to_json(STATE), to_yaml(STATE, with_orders=True), to_json(STATE, with_orders=True)):
         document = read(text, "x")
         assert document.desired == without_orders(STATE)
-        assert document.parts == ["rooms", "captures", "streams", "subscriptions", "slots"]
+        assert document.parts == PARTS
     told = to_yaml(STATE, with_orders=True)
     assert told.startswith("revision: 7\n")
     assert "identity: ann" in told
@@ -149,7 +154,13 @@ def test_a_place_has_the_line_of_the_nearest_thing_that_there_is() -> None:
         ("rooms: []\n\nrooms: []", ["3: rooms: the key is there twice"]),
         ("rooms: [\n", ["2: no YAML: expected the node content, but found '<stream end>'"]),
         ("rooms: []\n---\nrooms: []", ["2: no YAML: but found another document"]),
-        ("room: []", ["1: room: there is no such key; there are: rooms, captures, streams, subscriptions, slots"]),
+        (
+            "room: []",
+            [
+                "1: room: there is no such key; there are: rooms, captures, streams, subscriptions, slots, "
+                "playback, remote_volumes, audio_report"
+            ],
+        ),
         (
             "captures:\n- source_id: on\n  config:\n    output: {width: -3, height: 2.5, max_fps: fast}\n    mirror: 1",
             [

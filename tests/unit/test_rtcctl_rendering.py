@@ -209,6 +209,11 @@ def test_stats(screen: Screen) -> None:
 
 
 EVENTS = {
+    "playback_state_changed": (
+        'playback { state: PLAYBACK_STATE_PLAYING device_id: "tv" volume: 80 cause { reason: REASON_DEVICE_ABSENT } }',
+        "speaker: PLAYING on tv, 80 %: DEVICE_ABSENT",
+    ),
+    "active_speaker_changed": ('room_id: "demo" user_id: "ann"', "ann speaks in demo"),
     "agent_started": ('version: "0.1.0" revision: 7', "rtcagentd 0.1.0, revision 7"),
     "agent_stopping": ("", ""),
     "engine_state_changed": (

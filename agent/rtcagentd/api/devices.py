@@ -1,6 +1,5 @@
 """rtcagent.v1.Devices: the machine's devices, and slots for them."""
 
-from collections.abc import Callable
 from typing import Any
 
 from rtcagent.v1 import devices_pb2, devices_pb2_grpc
@@ -8,21 +7,27 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.sound import SoundCalls
+from rtcagentd.control.audio_readings import AudioReadings
 from rtcagentd.control.device_orders import DeviceOrders
 from rtcagentd.control.orders import Orders
+from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.state import State
 from rtcagentd.control.wanted import slot_device
 
 
-class DevicesService(devices_pb2_grpc.DevicesServicer):
+class DevicesService(SoundCalls, devices_pb2_grpc.DevicesServicer):
     """See proto/rtcagent/v1/devices.proto."""
 
-    def __init__(self, state: State, orders: Orders, desk: OrderDesk, devices_known: Callable[[], bool]) -> None:
+    def __init__(
+        self, state: State, orders: Orders, desk: OrderDesk, reconciler: Reconciler, readings: AudioReadings
+    ) -> None:
         self._state = state
         self._orders = orders
         self._desk = desk
         self._device_orders = DeviceOrders(state)
-        self._devices_known = devices_known
+        self._reconciler = reconciler
+        self._readings = readings
 
     async def ListDevices(
         self, request: devices_pb2.ListDevicesRequest, context: Any
@@ -37,7 +42,7 @@ class DevicesService(devices_pb2_grpc.DevicesServicer):
     async def SetCaptureDevice(
         self, request: devices_pb2.SetCaptureDeviceRequest, context: Any
     ) -> devices_pb2.SetCaptureDeviceResponse:
-        edits = self._device_orders.set_capture_device(request, devices_known=self._devices_known())
+        edits = self._device_orders.set_capture_device(request, devices_known=self._reconciler.session is not None)
         result = await self._desk.take(request, request.order, edits, context)
         return devices_pb2.SetCaptureDeviceResponse(result=result)
 

@@ -79,3 +79,15 @@ class RoomsService(MessageCalls, rooms_pb2_grpc.RoomsServicer):
     ) -> rooms_pb2.UnsubscribeStreamResponse:
         edits = self._orders.subscribe_stream(request, False)
         return rooms_pb2.UnsubscribeStreamResponse(result=await self._desk.take(request, request.order, edits, context))
+
+    async def SetRemoteMuted(
+        self, request: rooms_pb2.SetRemoteMutedRequest, context: Any
+    ) -> rooms_pb2.SetRemoteMutedResponse:
+        edits = self._orders.sound.set_remote_muted(request)
+        return rooms_pb2.SetRemoteMutedResponse(result=await self._desk.take(request, request.order, edits, context))
+
+    async def SetRemoteVolume(
+        self, request: rooms_pb2.SetRemoteVolumeRequest, context: Any
+    ) -> rooms_pb2.SetRemoteVolumeResponse:
+        edits = self._orders.sound.set_remote_volume(request)
+        return rooms_pb2.SetRemoteVolumeResponse(result=await self._desk.take(request, request.order, edits, context))

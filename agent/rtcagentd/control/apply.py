@@ -13,7 +13,7 @@ from rtcagent.v1 import types_pb2 as ty
 from rtcagentd.control.errors import Code, OrderError, OrderProblems, invalid
 from rtcagentd.control.ids import DEFAULT_AUDIO_SOURCE_ID, DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Change, Edit
-from rtcagentd.control.objects import PARTS, Desired, Key, key_of_desired, room_id_of
+from rtcagentd.control.objects import IN_ROOMS, PARTS, Desired, Key, key_of_desired, room_id_of
 from rtcagentd.control.orders import Edits, Orders
 
 # Errors travel in the trailing metadata of a call, for which gRPC has 8 KiB: more problems than these are counted only.
@@ -110,6 +110,9 @@ def asked_for(
         "rooms": room,
         "streams": orders.set_stream,
         "subscriptions": subscription,
+        "playback": lambda asked: orders.sound.playback(asked, devices_known=devices_known),
+        "remote_volumes": orders.sound.remote_volume,
+        "audio_report": lambda asked: orders.sound.audio_report(asked.interval_ms),
     }
     for part in (part for part in PARTS if part in parts):
         for index, body in enumerate(getattr(desired, part)):
@@ -125,7 +128,7 @@ def carry_out(orders: Orders, edits: Edit, asked: Iterable[Asked], gone: Iterabl
         if key.kind == "slot":
             continue  # whether it is in use shows when the captures have changed
         edits.remove(key)
-        for kind, part in (("stream", "streams"), ("subscription", "subscriptions")):
+        for kind, part in IN_ROOMS.items():
             if key.kind == "room" and part not in parts:
                 for other in edits.keys(kind):
                     if room_id_of(other) == key.text:

@@ -10,6 +10,7 @@ from rtcagent_client import fold
 from rtcagentd.control.events import capture_changed, event, publication_changed, room_changed
 from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
 from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.sound_steps import playback_is
 from rtcagentd.control.state import State
 from rtcagentd.control.steps import Steps
 
@@ -24,6 +25,7 @@ _ALIKE: dict[str, type[Message]] = {
     "first_frame_sent": ev.FirstFrameSent,
     "screen_state_changed": ev.ScreenStateChanged,
     "stream_republished": ev.StreamRepublished,
+    "active_speaker_changed": ev.ActiveSpeakerChanged,
 }
 
 
@@ -92,6 +94,8 @@ async def take(happened: en.EngineEvent, state: State, progress: ProgressTable, 
             await _publication_ended(happened.publication_ended, state, progress, steps)
         case "media_state_changed":
             await _media_state_changed(happened.media_state_changed, state)
+        case "playback_changed":
+            await playback_is(happened.playback_changed.playback, state)
         case "warning":
             await state.record(event(ev.ErrorOccurred(cause=happened.warning.cause)))
 

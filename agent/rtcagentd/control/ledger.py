@@ -18,7 +18,7 @@ from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control.errors import invalid
 from rtcagentd.control.events import event
-from rtcagentd.control.objects import MESSAGES, Desired, Key, as_state, ref_of, room_id_of, room_key
+from rtcagentd.control.objects import IN_ROOMS, MESSAGES, Desired, Key, as_state, ref_of, room_id_of, room_key
 from rtcagentd.control.state import Commit, Row, State
 from rtcagentd.journal.journal import insert
 
@@ -149,7 +149,7 @@ class Edit:
     def remove_room(self, key: Key) -> None:
         """Ask no longer for a room, nor for what was ordered in it."""
         self.remove(key)
-        for kind in ("stream", "subscription"):
+        for kind in IN_ROOMS:
             for other in self.keys(kind):
                 if room_id_of(other) == key.text:
                     self.remove(other)

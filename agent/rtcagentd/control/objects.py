@@ -2,7 +2,8 @@
 
 A key is (kind, text): ("room", "demo"), ("capture", "camera"), ("stream", "demo/camera"), ("subscription",
 "demo/ann/1/front"), ("slot", "front-cam"). Ids have no slash, so the text is unambiguous; a stream's name may have
-any character and comes last.
+any character and comes last. Of ("playback", "speaker") and ("audio_report", "interval") there is one each;
+("remote_volume", "demo/ann").
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,16 @@ from typing import NamedTuple, TypeAlias
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
-Desired: TypeAlias = st.DesiredRoom | st.DesiredCapture | st.DesiredStream | st.DesiredSubscription | st.DesiredSlot
+Desired: TypeAlias = (
+    st.DesiredRoom
+    | st.DesiredCapture
+    | st.DesiredStream
+    | st.DesiredSubscription
+    | st.DesiredSlot
+    | st.DesiredPlayback
+    | st.DesiredRemoteVolume
+    | st.DesiredAudioReport
+)
 
 
 class Key(NamedTuple):
@@ -27,6 +37,9 @@ MESSAGES: dict[str, type[Desired]] = {
     "stream": st.DesiredStream,
     "subscription": st.DesiredSubscription,
     "slot": st.DesiredSlot,
+    "playback": st.DesiredPlayback,
+    "remote_volume": st.DesiredRemoteVolume,
+    "audio_report": st.DesiredAudioReport,
 }
 
 # The lists of DesiredState, and the kind of the objects in each. What refers to another object comes after it.
@@ -36,7 +49,13 @@ PARTS: dict[str, str] = {
     "rooms": "room",
     "streams": "stream",
     "subscriptions": "subscription",
+    "playback": "playback",
+    "remote_volumes": "remote_volume",
+    "audio_report": "audio_report",
 }
+
+# The kinds of what is ordered in a room, beside being in it; it ends when the room is left.
+IN_ROOMS: dict[str, str] = {"stream": "streams", "subscription": "subscriptions", "remote_volume": "remote_volumes"}
 
 
 def room_key(room_id: str) -> Key:
@@ -59,6 +78,14 @@ def slot_key(name: str) -> Key:
     return Key("slot", name)
 
 
+PLAYBACK_KEY = Key("playback", "speaker")
+AUDIO_REPORT_KEY = Key("audio_report", "interval")
+
+
+def remote_volume_key(room_id: str, user_id: str) -> Key:
+    return Key("remote_volume", f"{room_id}/{user_id}")
+
+
 def key_of_desired(body: Desired) -> Key:
     """The key of what is desired."""
     match body:
@@ -72,6 +99,12 @@ def key_of_desired(body: Desired) -> Key:
             return subscription_key(body.room_id, body.user_id, body.kind, body.name)
         case st.DesiredSlot():
             return slot_key(body.slot.name)
+        case st.DesiredPlayback():
+            return PLAYBACK_KEY
+        case st.DesiredRemoteVolume():
+            return remote_volume_key(body.room_id, body.user_id)
+        case st.DesiredAudioReport():
+            return AUDIO_REPORT_KEY
 
 
 def as_state(revision: int, rows: Iterable[tuple[Key, Desired]]) -> st.DesiredState:
@@ -97,6 +130,12 @@ def key_of(ref: ty.ObjectRef) -> Key:
             return subscription_key(remote.room_id, remote.user_id, remote.kind, remote.name)
         case "slot":
             return slot_key(ref.slot)
+        case "playback":
+            return PLAYBACK_KEY
+        case "remote_volume":
+            return remote_volume_key(ref.remote_volume.room_id, ref.remote_volume.user_id)
+        case "audio_report":
+            return AUDIO_REPORT_KEY
     raise ValueError("the reference names no object")
 
 
@@ -117,9 +156,16 @@ def ref_of(key: Key) -> ty.ObjectRef:
             return ty.ObjectRef(remote_stream=remote)
         case "slot":
             return ty.ObjectRef(slot=key.text)
+        case "playback":
+            return ty.ObjectRef(playback=ty.ObjectRef.Playback())
+        case "remote_volume":
+            room_id, user_id = key.text.split("/")
+            return ty.ObjectRef(remote_volume=ty.ObjectRef.RemoteUser(room_id=room_id, user_id=user_id))
+        case "audio_report":
+            return ty.ObjectRef(audio_report=ty.ObjectRef.AudioReport())
     raise ValueError(f"no object has the kind {key.kind!r}")
 
 
 def room_id_of(key: Key) -> str:
-    """The room that the object belongs to, or is; empty for captures and slots."""
-    return key.text.split("/", 1)[0] if key.kind in ("room", "stream", "subscription") else ""
+    """The room that the object belongs to, or is; empty for what is the machine's own."""
+    return key.text.split("/", 1)[0] if key.kind == "room" or key.kind in IN_ROOMS else ""

@@ -18,6 +18,7 @@ from rtcagentd.control.ids import DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Edit
 from rtcagentd.control.objects import Desired, Key, capture_key, room_key, slot_key, stream_key, subscription_key
 from rtcagentd.control.room_tokens import ServerKey, TokenClaims, TokenUnreadable, own_urls, read_claims
+from rtcagentd.control.sound_orders import SoundOrders
 from rtcagentd.control.state import Row, State
 
 Edits: TypeAlias = Callable[[Edit], None]
@@ -43,6 +44,7 @@ class Orders:
         self._has_token_endpoint = has_token_endpoint
         self._media_folders = media_folders
         self.audio = AudioOrders(state, media_folders)
+        self.sound = SoundOrders(state)
 
     # -- rooms
 

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Iterable
 
+from rtcagent.engine.v1 import engine_pb2 as en
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
 from rtcagentd.control.events import cause
 from rtcagentd.control.ledger import Taken
-from rtcagentd.control.objects import Key, capture_key, ref_of, room_key
+from rtcagentd.control.objects import PLAYBACK_KEY, Key, capture_key, ref_of, room_key
 from rtcagentd.control.plan import digest, room_digest, stream_digest
 from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.sound_plan import digest_of, playback_request, remote_volume_request
 from rtcagentd.control.state import State
 from rtcagentd.control.wanted import resolve, wanted_streams
 
@@ -29,6 +31,7 @@ _WAITS_FOR_OTHERS = (
     ty.REASON_NO_DISPLAY,
     ty.REASON_PORTAL_MISSING,
     ty.REASON_SHARE_UNANSWERED,
+    ty.REASON_NO_SOUND_SERVER,
 )
 
 
@@ -84,7 +87,11 @@ class Outcomes:
                 return self._stream(key)
             case "subscription":
                 return self._subscription(key)
-        return REACHED, None  # a slot is a name: it is so once it is stored
+            case "playback":
+                return self._playback()
+            case "remote_volume":
+                return self._remote_volume(key)
+        return REACHED, None  # a slot is a name, and levels are told by the daemon: it is so once it is stored
 
     def _room(self, key: Key) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
         row = self._state.rows.get(key)
@@ -211,6 +218,25 @@ class Outcomes:
                 ty.REASON_STREAM_NOT_PUBLISHED, f"user {ordered.user_id!r} publishes no such stream now"
             )
         return REACHED, None
+
+    def _playback(self) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
+        status = self._state.reported.playback
+        if status.state == st.PLAYBACK_STATE_UNSPECIFIED:
+            return WAITING, None
+        wanted = playback_request(self._state)
+        is_so = (status.volume, status.muted) == (wanted.volume, wanted.muted)
+        applied = self._progress.peek(PLAYBACK_KEY).applied or digest_of(en.SetPlaybackRequest(volume=100))
+        if applied != digest_of(wanted) or not is_so:
+            return WAITING, cause(ty.REASON_ORDERED, "the speaker is being changed")
+        return (WAITING, status.cause) if status.HasField("cause") else (REACHED, None)
+
+    def _remote_volume(self, key: Key) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
+        asked = self._state.get(key, st.DesiredRemoteVolume)
+        wanted = digest_of(remote_volume_request(asked)) if asked is not None else None
+        if self._progress.peek(key).applied == wanted:
+            return REACHED, None
+        is_up = self._state.reported.engine.state == st.ENGINE_STATE_RUNNING
+        return WAITING, cause(ty.REASON_ORDERED, "the volume is being changed") if is_up else None
 
     def _refused(self, key: Key, asked: bytes, why: ty.Cause) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
         """A refusal holds for what was refused; what is asked for now may be something else, and is being tried."""

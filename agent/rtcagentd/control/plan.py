@@ -18,6 +18,9 @@ from rtcagent_client import fold
 from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.room_tokens import rights
+from rtcagentd.control.sound_plan import SetPlayback as SetPlayback
+from rtcagentd.control.sound_plan import SetRemoteVolume as SetRemoteVolume
+from rtcagentd.control.sound_plan import sound_steps
 from rtcagentd.control.state import State
 from rtcagentd.control.wanted import (
     WantedStream,
@@ -131,6 +134,8 @@ Step: TypeAlias = (
     | Unpublish
     | SetMuted
     | SetSubscribed
+    | SetPlayback
+    | SetRemoteVolume
 )
 
 
@@ -171,6 +176,7 @@ def plan(state: State, progress: ProgressTable, now: float) -> Iterator[Step]:
 
 
 def _all_steps(state: State, progress: ProgressTable) -> Iterator[Step]:
+    yield from sound_steps(state, progress)
     yield from _captures(state, progress)
     yield from _rooms(state, progress)
     yield from _streams(state, progress)

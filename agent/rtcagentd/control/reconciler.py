@@ -27,6 +27,7 @@ from rtcagentd.control.quarantine import Quarantine
 from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.repairs import Remedy, Repairs
 from rtcagentd.control.server_watch import ServerWatch
+from rtcagentd.control.sound_steps import playback_is
 from rtcagentd.control.state import State
 from rtcagentd.control.steps import Complete, Steps
 from rtcagentd.control.wanted import Gate, gate
@@ -209,6 +210,7 @@ class Reconciler:
                 pid=pid,
             )
         )
+        await playback_is(attached.report.playback, self._state)
         self._gate = None
         self._open = Gate()
         self._steps = Steps(

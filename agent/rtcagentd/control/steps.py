@@ -16,7 +16,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.control import clock, plan, wanted_audio
+from rtcagentd.control import clock, plan, sound_steps, wanted_audio
 from rtcagentd.control.events import capture_changed, cause, event, publication_changed, room_changed
 from rtcagentd.control.join_tokens import NoToken
 from rtcagentd.control.objects import Key, room_id_of, room_key
@@ -87,6 +87,10 @@ class Steps:
                 await self._set_muted(step)
             case plan.SetSubscribed():
                 await self._set_subscribed(step)
+            case plan.SetPlayback():
+                await sound_steps.set_playback(step, self._session, self._state, self._progress)
+            case plan.SetRemoteVolume():
+                await sound_steps.set_remote_volume(step, self._session, self._progress)
 
     # -- sources
 

@@ -299,6 +299,68 @@ class FrameSink:
 
     def stats(self) -> FrameSinkStats: ...
 
+class RemoteLevel:
+    """How loud sound was since one looked last; -127 dBFS is silence."""
+
+    rms_dbfs: float
+    peak_dbfs: float
+    voice: bool
+    frames: int  # of 10 ms; 0: nothing came
+
+class MixerInputStats:
+    frames: int  # of 10 ms, that came
+    gaps: int  # times that nothing was there to play after something was
+    dropped: int  # 10 ms each, left out because too much waited
+    waiting_ms: int
+
+class MixerInput:
+    """One stream on its way into a mixer."""
+
+    def push(self, samples: bytes, channels: int) -> None:
+        """Interleaved 16 bit at 48 kHz; for tests, as frames come natively."""
+
+    def set_gain(self, gain: float) -> None: ...
+    def level(self) -> RemoteLevel: ...
+    def stats(self) -> MixerInputStats: ...
+
+class AudioMixer:
+    """Adds up the sound of others, each with a gain of 0-4, at 48 kHz in stereo."""
+
+    def __init__(self) -> None: ...
+    def add(self) -> MixerInput: ...
+    def remove(self, input: MixerInput) -> None: ...
+    def set_gain(self, gain: float) -> None: ...
+    def set_tone(self, frequency: float, amplitude: float) -> None:
+        """A test tone beside the rest; an amplitude of 0 ends it."""
+
+    def mix(self) -> bytes:
+        """The next 10 ms; for tests, as an output takes them natively."""
+
+class OutputStats:
+    frames: int  # of 10 ms, that were taken from the mixer
+    longest_gap_us: int
+
+class AudioOutput:
+    """Plays what a mixer gives on a speaker of the sound server; an event "failed" of its key tells when it ends."""
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        device: str,
+        stream: str,
+        description: str,
+        buffer_ms: int,
+        is_reference: bool,
+        mixer: AudioMixer,
+        events: EventQueue,
+    ) -> None: ...
+    def start(self) -> None:
+        """Returns when it plays; NativeError CAPTURE_FAILED when it cannot. Waits for the sound server."""
+
+    def stop(self) -> None: ...
+    def stats(self) -> OutputStats: ...
+
 class Ffi:
     """The entry points of the loaded liblivekit_ffi, by address."""
 
@@ -311,7 +373,8 @@ class ReceivedStats:
     longest_gap_us: int
 
 class ReceivedFrames:
-    """Takes every video frame event out of the FFI's event callback, before Python sees it; passes all else on.
+    """Takes every frame event, video and audio, out of the FFI's event callback, before Python sees it; passes all else
+    on.
 
     The rest goes on in order, from a thread of its own: an FFI thread that waited for the GIL would hold up the frames
     behind it. Frames of streams that nobody watches are released at once. There is one for the process: making it again
@@ -322,5 +385,9 @@ class ReceivedFrames:
     callback_address: int  # to be given to livekit_ffi_initialize in place of the Python callback
     def watch(self, stream_handle: int) -> None: ...
     def unwatch(self, stream_handle: int) -> None: ...
+    def listen(self, stream_handle: int, input: MixerInput) -> None:
+        """The sound of an audio stream goes into the mixer, until unlisten."""
+
+    def unlisten(self, stream_handle: int) -> None: ...
     def stats(self, stream_handle: int) -> ReceivedStats | None: ...
     def snapshot(self, stream_handle: int, image_format: str) -> Snapshot | None: ...

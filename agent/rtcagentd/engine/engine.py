@@ -5,6 +5,7 @@ from typing import Protocol
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import agent_pb2 as agent
 from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import devices_pb2 as devices
 from rtcagent.v1 import messages_pb2 as msg
 from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
@@ -89,6 +90,9 @@ class Engine(Protocol):
         self, stream: types.ObjectRef.RemoteStream, image_format: str
     ) -> "_native.Snapshot | contract.TakeSnapshotResponse.Missing.ValueType":
         """The newest picture of a subscribed stream, or why there is none."""
+
+    def audio_properties(self) -> list[devices.WatchAudioPropertiesResponse.Room]:
+        """How loud the others in each room were since this was asked last, and who speaks."""
 
     def publication_stats(self) -> list[capture.PublicationStats]: ...
     def remote_stats(self) -> list[capture.RemoteStreamStats]: ...

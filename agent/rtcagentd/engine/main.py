@@ -22,7 +22,10 @@ from rtcagentd.engine.livekit.audio_processing import make_processor
 from rtcagentd.engine.livekit.engine import LiveKitEngine
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
+from rtcagentd.engine.playback import Playback
+from rtcagentd.engine.pulse import Pulse
 from rtcagentd.engine.server import EngineServer
+from rtcagentd.engine.sound_devices import SoundDevices
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
 
@@ -71,7 +74,10 @@ async def _run(arguments: argparse.Namespace) -> int:
     devices = Devices(events)
     sources = Sources(gate, media_events, events, devices.find, arguments.media_folder, process.die)
     audio_sources = AudioSources(gate, media_events, events, arguments.media_folder, make_processor, process.die)
-    engine = LiveKitEngine(gate, sources, audio_sources, media_events, events, messages, process.die)
+    pulse = Pulse()
+    sound_devices = SoundDevices(pulse, events)
+    playback = Playback(pulse, media_events, events)
+    engine = LiveKitEngine(gate, sources, audio_sources, media_events, events, messages, playback, process.die)
     steps = Steps()
     orphan_watch = process.OrphanWatch()
     closing: list[asyncio.Task[None]] = []
@@ -86,6 +92,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     async def close() -> None:
         gate.set([], [])
         await asyncio.gather(engine.close(), sources.close_all(), audio_sources.close_all(), devices.close())
+        await playback.close()
+        await pulse.close()
         await steps.cancel_all(timeout_s=1)
         media_events.close()
         events.end()
@@ -104,6 +112,9 @@ async def _run(arguments: argparse.Namespace) -> int:
         sources,
         audio_sources,
         devices,
+        sound_devices,
+        playback,
+        pulse,
         events,
         messages,
         steps,
@@ -114,6 +125,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     contract_grpc.add_EngineServicer_to_server(servicer, server)
     server.add_insecure_port(f"unix:{arguments.socket}")
     devices.start()
+    pulse.start()
+    playback.start()
     await server.start()
     log.info("serving on %s, %s", arguments.socket, engine.version)
 

@@ -9,6 +9,7 @@ import grpc
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
 from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import devices_pb2
 from rtcagent.v1 import state_pb2 as state
 
 from rtcagentd.engine import _native, process, screens
@@ -18,6 +19,9 @@ from rtcagentd.engine.engine import Engine, EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.messages import Messages
+from rtcagentd.engine.playback import VOICE_DBFS, Playback, Volume, linear
+from rtcagentd.engine.pulse import Pulse
+from rtcagentd.engine.sound_devices import SoundDevices
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
 
@@ -49,6 +53,9 @@ class EngineServer(contract_grpc.EngineServicer):
         sources: Sources,
         audio_sources: AudioSources,
         devices: Devices,
+        sound_devices: SoundDevices,
+        playback: Playback,
+        pulse: Pulse,
         events: Events,
         messages: Messages,
         steps: Steps,
@@ -62,6 +69,9 @@ class EngineServer(contract_grpc.EngineServicer):
         self._sources = sources
         self._audio_sources = audio_sources
         self._devices = devices
+        self._sound_devices = sound_devices
+        self._playback = playback
+        self._pulse = pulse
         self._events = events
         self._messages = messages
         self._steps = steps
@@ -82,6 +92,7 @@ class EngineServer(contract_grpc.EngineServicer):
         self._orphan_watch.beat()
         await self._steps.cancel_all(UNDO_DEADLINE_S)
         await self._devices.wait_listed(DEVICE_LIST_DEADLINE_S)
+        await self._pulse.wait_listed(DEVICE_LIST_DEADLINE_S)
         if request.generation != self._generation:
             await self._refuse(request, context)
         log.info("attached by generation %d", request.generation)
@@ -96,7 +107,8 @@ class EngineServer(contract_grpc.EngineServicer):
             report=contract.Report(
                 captures=[*self._sources.statuses(), *self._audio_sources.statuses()],
                 rooms=self._engine.rooms(),
-                devices=self._devices.all(),
+                devices=[*self._devices.all(), *self._sound_devices.all()],
+                playback=self._playback.report(),
             ),
         )
 
@@ -227,6 +239,39 @@ class EngineServer(contract_grpc.EngineServicer):
         if held is None:
             return contract.GetMessageResponse()
         return contract.GetMessageResponse(found=True, data=held[0], is_text=held[1])
+
+    async def SetPlayback(self, request: contract.SetPlaybackRequest, context: Context) -> contract.SetPlaybackResponse:
+        volume = Volume(request.volume, request.muted)
+        status = await self._step(request, context, "playback", lambda: self._playback.set(request.device_id, volume))
+        return contract.SetPlaybackResponse(playback=status)
+
+    async def SetRemoteVolume(
+        self, request: contract.SetRemoteVolumeRequest, context: Context
+    ) -> contract.SetRemoteVolumeResponse:
+        await self._check(request, context)
+        self._playback.set_remote_volume(request.room_id, request.user_id, Volume(request.volume, request.muted))
+        return contract.SetRemoteVolumeResponse()
+
+    async def TestSpeaker(self, request: contract.TestSpeakerRequest, context: Context) -> contract.TestSpeakerResponse:
+        await self._check(request, context)
+        try:
+            played = await self._playback.test(request.device_id, request.duration_ms / 1000, request.frequency_hz)
+        except EngineError as error:
+            return contract.TestSpeakerResponse(failure=_told("testing", "the speaker", error))
+        return contract.TestSpeakerResponse(device_id=played.name, device_name=played.description)
+
+    async def GetAudioProperties(
+        self, request: contract.GetAudioPropertiesRequest, context: Context
+    ) -> contract.GetAudioPropertiesResponse:
+        await self._check(request, context)
+        properties = devices_pb2.WatchAudioPropertiesResponse(rooms=self._engine.audio_properties())
+        for source_id, level in sorted(self._audio_sources.levels().items()):
+            source = properties.sources.add(source_id=source_id)
+            source.properties.dbfs = round(level.rms_dbfs, 1)
+            source.properties.linear = linear(level.rms_dbfs)
+            source.properties.voice = level.rms_dbfs > VOICE_DBFS
+        properties.at.GetCurrentTime()
+        return contract.GetAudioPropertiesResponse(properties=properties)
 
     async def TakeSnapshot(
         self, request: contract.TakeSnapshotRequest, context: Context

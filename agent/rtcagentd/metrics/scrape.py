@@ -29,7 +29,7 @@ from rtcagentd.supervise.engine_session import EngineSession
 ENGINE_ANSWER_S = 0.5
 
 OUTCOMES = (ty.Outcome.KIND_WAITING, ty.Outcome.KIND_REFUSED)
-KINDS = ("room", "capture", "stream", "subscription", "slot")
+KINDS = ("room", "capture", "stream", "subscription", "slot", "playback", "remote_volume", "audio_report")
 
 
 @dataclass

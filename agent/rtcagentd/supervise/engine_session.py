@@ -119,6 +119,22 @@ class EngineSession:
         request = en.GetMessageRequest(generation=self.generation, message_id=message_id)
         return await _made(self._steps.GetMessage(request, timeout=QUICK_S))
 
+    async def set_playback(self, request: en.SetPlaybackRequest) -> en.SetPlaybackResponse:
+        request.generation = self.generation
+        return await _made(self._steps.SetPlayback(request, timeout=CLOSE_S))
+
+    async def set_remote_volume(self, request: en.SetRemoteVolumeRequest) -> None:
+        request.generation = self.generation
+        await _made(self._steps.SetRemoteVolume(request, timeout=QUICK_S))
+
+    async def test_speaker(self, request: en.TestSpeakerRequest) -> en.TestSpeakerResponse:
+        request.generation = self.generation
+        return await _made(self._steps.TestSpeaker(request, timeout=request.duration_ms / 1000 + CLOSE_S))
+
+    async def audio_properties(self) -> en.GetAudioPropertiesResponse:
+        request = en.GetAudioPropertiesRequest(generation=self.generation)
+        return await _made(self._steps.GetAudioProperties(request, timeout=QUICK_S))
+
     async def take_snapshot(self, request: en.TakeSnapshotRequest) -> en.TakeSnapshotResponse:
         request.generation = self.generation
         return await _made(self._steps.TakeSnapshot(request, timeout=QUICK_S))

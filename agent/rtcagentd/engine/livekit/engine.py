@@ -7,6 +7,7 @@ from livekit import rtc
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import agent_pb2 as agent
 from rtcagent.v1 import capture_pb2 as capture
+from rtcagent.v1 import devices_pb2 as devices
 from rtcagent.v1 import messages_pb2 as msg
 from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
@@ -20,6 +21,7 @@ from rtcagentd.engine.livekit import ffi
 from rtcagentd.engine.livekit.room import JoinedRoom
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
+from rtcagentd.engine.playback import Playback
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.threads import in_thread
 
@@ -40,6 +42,7 @@ class LiveKitEngine:
         media_events: MediaEvents,
         events: Events,
         messages: Messages,
+        playback: Playback,
         die: Callable[[str], None],
     ) -> None:
         ffi.load()
@@ -50,6 +53,7 @@ class LiveKitEngine:
         self._media_events = media_events
         self._events = events
         self._messages = messages
+        self._playback = playback
         self._die = die
         self._rooms: dict[str, JoinedRoom] = {}
 
@@ -72,6 +76,7 @@ class LiveKitEngine:
             agent.CAPABILITY_SUBSCRIBE_PER_STREAM,
             agent.CAPABILITY_MICROPHONE,
             agent.CAPABILITY_AUDIO_PROCESSING,
+            agent.CAPABILITY_PLAYBACK,
         ]
 
     def limits(self) -> agent.EngineLimits:
@@ -86,15 +91,8 @@ class LiveKitEngine:
                 return current.status(whole=False)
             await self.leave(config.room_id)
         room = JoinedRoom(
-            config,
-            self._gate,
-            self._sources,
-            self._audio_sources,
-            self._media_events,
-            self._events,
-            self._messages,
-            self._on_ended,
-            self._die,
+            *(config, self._gate, self._sources, self._audio_sources, self._media_events, self._events),
+            *(self._messages, self._playback, self._on_ended, self._die),
         )
         self._rooms[config.room_id] = room
         try:
@@ -147,6 +145,18 @@ class LiveKitEngine:
             return contract.TakeSnapshotResponse.MISSING_NOT_SUBSCRIBED
         snapshot = await in_thread(lambda: received.snapshot(image_format))
         return snapshot or contract.TakeSnapshotResponse.MISSING_NO_FRAME
+
+    def audio_properties(self) -> list[devices.WatchAudioPropertiesResponse.Room]:
+        return [
+            devices.WatchAudioPropertiesResponse.Room(
+                room_id=room_id,
+                users=self._playback.levels(room_id),
+                active_speaker=room.speakers.active,
+                speaking=room.speakers.speaking,
+            )
+            for room_id, room in sorted(self._rooms.items())
+            if room.is_joined
+        ]
 
     def publication_stats(self) -> list[capture.PublicationStats]:
         return [stats for _, room in sorted(self._rooms.items()) for stats in room.publications.stats()]

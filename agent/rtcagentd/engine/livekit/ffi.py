@@ -4,6 +4,7 @@ import ctypes
 from dataclasses import dataclass
 
 from livekit.rtc import _ffi_client
+from livekit.rtc._proto import audio_frame_pb2 as proto_audio
 from livekit.rtc._proto import ffi_pb2 as proto_ffi
 from livekit.rtc._proto import video_frame_pb2 as proto_video
 
@@ -11,6 +12,7 @@ from rtcagentd.engine import _native
 
 # Frames that may wait for the native callback; it takes them at once, so more would only be late ones.
 _QUEUED_FRAMES = 2
+_QUEUED_SOUND = 20  # of 10 ms
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,28 @@ class ReceivedStream:
 
     def close(self) -> None:
         self._received.unwatch(self._handle.handle)
+        self._handle.dispose()
+
+
+class ReceivedSound:
+    """The sound of one subscribed audio track, put natively into a mixer until `close`."""
+
+    def __init__(self, track_handle: int, mixer_input: _native.MixerInput) -> None:
+        request = proto_ffi.FfiRequest()
+        request.new_audio_stream.track_handle = track_handle
+        request.new_audio_stream.type = proto_audio.AudioStreamType.AUDIO_STREAM_NATIVE
+        request.new_audio_stream.sample_rate = 48_000
+        request.new_audio_stream.num_channels = 2
+        request.new_audio_stream.frame_size_ms = 10
+        request.new_audio_stream.queue_size_frames = _QUEUED_SOUND
+        response = _ffi_client.FfiClient.instance.request(request)
+        self._handle = _ffi_client.FfiHandle(response.new_audio_stream.stream.handle.id)
+        self._received = load().received
+        self._received.listen(self._handle.handle, mixer_input)
+
+    def close(self) -> None:
+        """A stream that is left open goes on with the sound of whoever publishes next."""
+        self._received.unlisten(self._handle.handle)
         self._handle.dispose()
 
 

@@ -23,9 +23,11 @@ from rtcagentd.engine.livekit.media_watch import MediaWatch
 from rtcagentd.engine.livekit.messages import MAX_STREAM_BYTES, RoomMessages
 from rtcagentd.engine.livekit.publications import Publications
 from rtcagentd.engine.livekit.slate_attributes import SlateAttributes
+from rtcagentd.engine.livekit.speakers import Speakers
 from rtcagentd.engine.livekit.subscriptions import Subscriptions
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
+from rtcagentd.engine.playback import Playback
 from rtcagentd.engine.sources import Sources
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class JoinedRoom:
         media_events: MediaEvents,
         events: Events,
         messages: Messages,
+        playback: Playback,
         on_ended: Callable[["JoinedRoom"], None],
         die: Callable[[str], None],
     ) -> None:
@@ -69,8 +72,9 @@ class JoinedRoom:
         self._die = die
         self._room = rtc.Room()
         self.publications = Publications(self._room, gate, sources, audio_sources, media_events, events)
-        self.subscriptions = Subscriptions(config, self._room, events)
         self.messages = RoomMessages(config.room_id, self._room, messages)
+        self.subscriptions = Subscriptions(config, self._room, events, playback)
+        self.speakers = Speakers(config.room_id, events)
         self._state = state.ROOM_STATE_JOINING
         self._reconnecting_cause: types.Cause | None = None
         self._media_watch: MediaWatch | None = None  # while joined
@@ -217,6 +221,7 @@ class JoinedRoom:
         self._on("track_subscription_failed", lambda _user, sid, error: subscriptions.on_failed(sid, error))
         self._on("track_muted", lambda user, publication: self._on_muted(user, publication, True))
         self._on("track_unmuted", lambda user, publication: self._on_muted(user, publication, False))
+        self._on("active_speakers_changed", self.speakers.on_changed)
         self._on("local_track_unpublished", self.publications.on_unpublished)
         self._on("reconnecting", self._on_reconnecting)
         self._on("reconnected", self._on_reconnected)
@@ -238,6 +243,7 @@ class JoinedRoom:
 
     def _on_user_left(self, participant: rtc.RemoteParticipant) -> None:
         self.subscriptions.on_user_left(participant.identity)
+        self.speakers.on_user_left(participant.identity)
         cause = errors.user_left(participant.disconnect_reason)
         event = contract.UserLeft(room_id=self.config.room_id, user_id=participant.identity, cause=cause)
         self._events.emit(contract.EngineEvent(user_left=event))

@@ -13,6 +13,7 @@ from rtcagent.v1 import types_pb2 as types
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.livekit import encoding, errors, ffi
+from rtcagentd.engine.playback import Playback, RemoteSound
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Remote:
     publication: rtc.RemoteTrackPublication
     is_video: bool
     received: ffi.ReceivedStream | None = None  # while subscribed, of video
+    sound: tuple[RemoteSound, ffi.ReceivedSound] | None = None  # while subscribed, of audio
     failure: EngineError | None = None  # of the last try to subscribe
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -49,21 +51,27 @@ class Remote:
             cause=self.failure.cause() if self.failure else None,
         )
 
-    def close(self) -> None:
+    def close(self, playback: Playback) -> None:
         if self.received is not None:
             self.received.close()
             self.received = None
+        if self.sound is not None:
+            sound, received = self.sound
+            self.sound = None
+            received.close()
+            playback.remove(sound)
 
 
 class Subscriptions:
     """Of one room. Server-side ids end here: outwards a stream is a user, a kind and a name."""
 
-    def __init__(self, config: types.RoomConfig, room: rtc.Room, events: Events) -> None:
+    def __init__(self, config: types.RoomConfig, room: rtc.Room, events: Events, playback: Playback) -> None:
         self._room_id = config.room_id
         self._auto_video = config.auto_subscribe_video
         self._auto_audio = config.auto_subscribe_audio
         self._room = room
         self._events = events
+        self._playback = playback
         self._remotes: dict[str, Remote] = {}  # by the server's id of the track
         self._ordered: dict[StreamKey, bool] = {}  # what was ordered for one stream, for as long as the room is open
 
@@ -88,7 +96,7 @@ class Subscriptions:
         remote = self._remotes.pop(publication.sid, None)
         if remote is None:
             return
-        remote.close()
+        remote.close(self._playback)
         remote.changed.set()
         user_id, kind, name = remote.key
         event = contract.StreamUnpublished(room_id=self._room_id, user_id=user_id, kind=kind, name=name)
@@ -111,17 +119,20 @@ class Subscriptions:
         remote = self._remotes.get(publication.sid)
         if remote is None:
             return
-        remote.close()
+        remote.close(self._playback)
         remote.failure = None
         if remote.is_video:
             remote.received = ffi.ReceivedStream(track._ffi_handle.handle)
+        else:
+            sound = self._playback.add(self._room_id, remote.key[0])
+            remote.sound = (sound, ffi.ReceivedSound(track._ffi_handle.handle, sound.input))
         self._tell(remote, subscribed=True)
 
     def on_unsubscribed(self, publication: rtc.RemoteTrackPublication) -> None:
         remote = self._remotes.get(publication.sid)
         if remote is None:
             return
-        remote.close()
+        remote.close(self._playback)
         self._tell(remote, subscribed=False)
 
     def on_failed(self, track_sid: str, text: str) -> None:
@@ -183,7 +194,7 @@ class Subscriptions:
 
     def close(self) -> None:
         for remote in self._remotes.values():
-            remote.close()
+            remote.close(self._playback)
             remote.changed.set()
         self._remotes.clear()
 

@@ -13,6 +13,7 @@ import grpc.aio
 from rtcagent.v1.agent_pb2 import Gap, WatchEventsRequest, WatchEventsResponse
 from rtcagent.v1.agent_pb2_grpc import AgentStub
 from rtcagent.v1.capture_pb2_grpc import CaptureStub
+from rtcagent.v1.devices_pb2 import WatchAudioPropertiesRequest, WatchAudioPropertiesResponse
 from rtcagent.v1.devices_pb2_grpc import DevicesStub
 from rtcagent.v1.event_pb2 import Event
 from rtcagent.v1.messages_pb2 import Message
@@ -31,6 +32,7 @@ from rtcagent_client.requests import devices as devices_calls
 from rtcagent_client.requests import messages as messages_calls
 from rtcagent_client.requests import rooms as rooms_calls
 from rtcagent_client.requests import screen as screen_calls
+from rtcagent_client.requests import sound as sound_calls
 from rtcagent_client.requests.call import Call, method_signature
 from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
 
@@ -189,6 +191,26 @@ class AsyncClient:
     set_slot = _method(devices_calls.set_slot)
     list_slots = _method(devices_calls.list_slots)
     set_capture_device = _method(devices_calls.set_capture_device)
+
+    async def audio_properties(self) -> AsyncIterator[WatchAudioPropertiesResponse]:
+        """How loud everybody is, at the interval of enable_audio_properties_report; ends with an error when the agent
+        does. Readings are not kept: who is slow gets the newest.
+        """
+        call = self.stubs.devices.WatchAudioProperties(WatchAudioPropertiesRequest(), metadata=self.metadata)
+        try:
+            async for reading in call:
+                yield reading
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_call(error, self.address) from None
+        finally:
+            call.cancel()
+
+    set_audio_playback_device = _method(sound_calls.set_audio_playback_device)
+    set_playback_volume = _method(sound_calls.set_playback_volume)
+    test_speaker = _method(sound_calls.test_speaker)
+    set_remote_muted = _method(sound_calls.set_remote_muted)
+    set_remote_volume = _method(sound_calls.set_remote_volume)
+    enable_audio_properties_report = _method(sound_calls.enable_audio_properties_report)
 
     @overload
     def events(

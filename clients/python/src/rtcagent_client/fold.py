@@ -62,6 +62,8 @@ def _forget_media(state: st.ReportedState) -> None:
     del state.captures[:]
     del state.screens[:]
     del state.rooms[:]
+    del state.active_speakers[:]
+    state.ClearField("playback")
 
 
 def _device_added(state: st.ReportedState, added: ev.DeviceAdded) -> None:
@@ -95,6 +97,9 @@ def _room_state_changed(state: st.ReportedState, changed: ev.RoomStateChanged) -
     room_id = changed.room.room_id
     if changed.room.state == st.ROOM_STATE_LEFT:
         _drop(state.rooms, lambda room: room.room_id == room_id)
+    if changed.room.state not in _CONNECTED:
+        _drop(state.active_speakers, lambda speaker: speaker.room_id == room_id)
+    if changed.room.state == st.ROOM_STATE_LEFT:
         return
     room = st.RoomStatus()
     room.CopyFrom(changed.room)
@@ -117,6 +122,8 @@ def _user_left(state: st.ReportedState, left: ev.UserLeft) -> None:
     room = find_room(state, left.room_id)
     if room is not None:
         _drop(room.users, lambda user: user.user_id == left.user_id)
+        gone = (left.room_id, left.user_id)
+        _drop(state.active_speakers, lambda speaker: (speaker.room_id, speaker.user_id) == gone)
 
 
 def _user_info_changed(state: st.ReportedState, changed: ev.UserInfoChanged) -> None:
@@ -189,6 +196,16 @@ def _first_frame_sent(state: st.ReportedState, sent: ev.FirstFrameSent) -> None:
         publication.first_frame_sent = True
 
 
+def _playback_state_changed(state: st.ReportedState, changed: ev.PlaybackStateChanged) -> None:
+    state.playback.CopyFrom(changed.playback)
+
+
+def _active_speaker_changed(state: st.ReportedState, changed: ev.ActiveSpeakerChanged) -> None:
+    if find_room(state, changed.room_id) is not None:
+        speaker = st.ActiveSpeaker(room_id=changed.room_id, user_id=changed.user_id)
+        _put(state.active_speakers, speaker, lambda speaker: speaker.room_id)
+
+
 _RULES: dict[str, Callable[[st.ReportedState, Any], None]] = {
     "agent_started": _agent_started,
     "engine_state_changed": _engine_state_changed,
@@ -207,6 +224,8 @@ _RULES: dict[str, Callable[[st.ReportedState, Any], None]] = {
     "subscription_state_changed": _subscription_state_changed,
     "publication_state_changed": _publication_state_changed,
     "first_frame_sent": _first_frame_sent,
+    "playback_state_changed": _playback_state_changed,
+    "active_speaker_changed": _active_speaker_changed,
 }
 
 

@@ -59,5 +59,11 @@ def describe_object(ref: ObjectRef) -> str:
             return f"{remote.user_id}'s {describe_remote_stream(remote.kind, remote.name)} in {remote.room_id}"
         case "slot":
             return f"slot {ref.slot}"
+        case "playback":
+            return "speaker"
+        case "remote_volume":
+            return f"volume of {ref.remote_volume.user_id} in {ref.remote_volume.room_id}"
+        case "audio_report":
+            return "report of audio properties"
         case _:
             return "order"

@@ -20,7 +20,9 @@ from rtcagent.v1.types_pb2 import Keep
 from rtcagent_client import errors
 from rtcagent_client.requests.call import ANSWER_S, DEFAULT_WAIT_MS, Call, order_options
 
-PartName = Literal["rooms", "captures", "streams", "subscriptions", "slots"]
+PartName = Literal[
+    "rooms", "captures", "streams", "subscriptions", "slots", "playback", "remote_volumes", "audio_report"
+]
 
 _RESET_S = 40.0  # the agent gives the new engine 30 s
 

@@ -15,6 +15,7 @@ from rtcagent_client.rtcctl.commands import (
     mic,
     rooms,
     screens,
+    sound,
     support,
     watch,
     why,
@@ -50,19 +51,8 @@ def build() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        agent,
-        desired,
-        rooms,
-        messages,
-        capture,
-        mic,
-        screens,
-        devices,
-        watch,
-        why,
-        drain,
-        support,
-        completion,
+        *(agent, desired, rooms, messages, capture, mic, sound, screens, devices),
+        *(watch, why, drain, support, completion),
     ):
         module.add(subparsers)
     add_global_options(parser)

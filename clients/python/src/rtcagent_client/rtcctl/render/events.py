@@ -114,4 +114,6 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     "message_received": _message,
     "first_frame_sent": lambda e: f"stream {e.room_id}/{e.source_id}{f': {e.width}x{e.height}' if e.width else ''}",
     "stream_republished": lambda e: f"stream {e.room_id}/{e.source_id}: nothing of it was sent for {e.gap_ms} ms",
+    "playback_state_changed": lambda e: f"speaker: {phrases.playback(e.playback)}{_why(e.playback)}",
+    "active_speaker_changed": lambda e: f"{e.user_id} speaks in {e.room_id}",
 }

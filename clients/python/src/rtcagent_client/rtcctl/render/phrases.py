@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from rtcagent.v1.state_pb2 import MediaState, OrderInfo, RoomStatus
+from rtcagent.v1.state_pb2 import MediaState, OrderInfo, PlaybackState, PlaybackStatus, RoomStatus
 from rtcagent.v1.types_pb2 import (
     CaptureConfig,
     ContentHint,
@@ -122,6 +122,17 @@ _MEDIA = {
 def media(state: int) -> str:
     """How far the frames of an own stream get; empty where that is not known."""
     return _MEDIA.get(state, low(MediaState, state))  # type: ignore[call-overload, no-any-return]
+
+
+def volume(percent: int, muted: bool) -> str:
+    return joined(f"{percent} %", "muted" if muted else "")
+
+
+def playback(status: PlaybackStatus) -> str:
+    """ "PLAYING on Built-in Audio, 100 %" """
+    state = enum_word(PlaybackState, status.state)
+    on = f" on {status.device_name or status.device_id}" if status.device_id else ""
+    return joined(f"{state}{on}", volume(status.volume, status.muted))
 
 
 def keep(how: Keep) -> str:

@@ -9,6 +9,7 @@ from rtcagent.v1.state_pb2 import (
     ConnectionQuality,
     DesiredRoom,
     DesiredSubscription,
+    PlaybackState,
     PublicationState,
     RemoteStream,
     RoomState,
@@ -106,6 +107,9 @@ def _show_section(section: _Section, differences: dict[bytes, Outcome], widths: 
 
 
 def _sections(state: GetStateResponse) -> Iterator[_Section]:
+    sound = list(_sound(state))
+    if sound:
+        yield _Section("SOUND", sound)
     captures = list(_captures(state))
     if captures:
         yield _Section("SOURCES", captures)
@@ -114,10 +118,26 @@ def _sections(state: GetStateResponse) -> Iterator[_Section]:
     names = {*desired, *reported}
     names |= {stream.room_id for stream in state.desired.streams}
     names |= {wanted.room_id for wanted in state.desired.subscriptions}
+    names |= {wanted.room_id for wanted in state.desired.remote_volumes}
     for name in sorted(names):
         room = reported.get(name, RoomStatus(room_id=name))
         rows = [_room(desired.get(name), room), *_publications(state, room), *_users(state, room)]
         yield _Section(f"ROOM {name}", rows)
+
+
+def _sound(state: GetStateResponse) -> Iterator[_Row]:
+    """Where there is something to tell: a default speaker that plays nothing is what every machine has."""
+    status = state.reported.playback
+    asked = ""
+    for wanted in state.desired.playback:
+        level = phrases.volume(wanted.volume if wanted.HasField("volume") else 100, wanted.muted)
+        asked = phrases.joined(wanted.device_id or "default speaker", level, phrases.keep(wanted.order.keep))
+    if asked or status.state == PlaybackState.PLAYBACK_STATE_PLAYING:
+        why = describe_cause(status.cause) if status.HasField("cause") else ""
+        yield _Row("speaker", asked, phrases.playback(status), ObjectRef(playback=ObjectRef.Playback()), why=why)
+    for report in state.desired.audio_report:
+        asked = phrases.joined(f"every {report.interval_ms} ms", phrases.keep(report.order.keep))
+        yield _Row("levels", asked, "told to those who watch", ObjectRef(audio_report=ObjectRef.AudioReport()))
 
 
 def _captures(state: GetStateResponse) -> Iterator[_Row]:
@@ -185,12 +205,17 @@ def _publications(state: GetStateResponse, room: RoomStatus) -> Iterator[_Row]:
 
 def _users(state: GetStateResponse, room: RoomStatus) -> Iterator[_Row]:
     wanted = [one for one in state.desired.subscriptions if one.room_id == room.room_id]
+    volumes = {one.user_id: one for one in state.desired.remote_volumes if one.room_id == room.room_id}
     present = {user.user_id: user for user in room.users}
-    for user_id in sorted({*present, *(one.user_id for one in wanted)}):
+    for user_id in sorted({*present, *volumes, *(one.user_id for one in wanted)}):
         user = present.get(user_id)
         quality = phrases.low(ConnectionQuality, user.quality) if user is not None else ""
         is_so = phrases.joined("in the room", f"{quality} connection" if quality else "") if user else "not in the room"
         yield _Row(f"user {user_id}", "", is_so)
+        if (volume := volumes.get(user_id)) is not None:
+            asked = phrases.volume(volume.volume if volume.HasField("volume") else 100, volume.muted)
+            ref = ObjectRef(remote_volume=ObjectRef.RemoteUser(room_id=room.room_id, user_id=user_id))
+            yield _Row("heard", phrases.joined(asked, phrases.keep(volume.order.keep)), "", ref, depth=1)
         orders = [one for one in wanted if one.user_id == user_id]
         for stream in user.streams if user is not None else ():
             order = next((one for one in orders if _is_about(one, stream)), None)

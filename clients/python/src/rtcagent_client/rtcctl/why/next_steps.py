@@ -45,6 +45,9 @@ _STEPS = {
     Reason.REASON_PORTAL_MISSING: "install or start what is missing; it is tried again by itself (docs/screen.md)",
     Reason.REASON_SHARE_DENIED: "ask the person at the machine to allow it, then order it again: rtcctl screen on",
     Reason.REASON_SHARE_UNANSWERED: "ask the person at the machine to choose what is shared",
+    Reason.REASON_NO_SOUND_SERVER: "start PulseAudio, or PipeWire with pipewire-pulse, for the engine's user "
+    f"(docs/audio.md); it is looked for without end. {DOCTOR}",
+    Reason.REASON_PLAYBACK_FAILED: "look at the speaker (pactl list sinks), or choose another: rtcctl speaker device",
     Reason.REASON_INTERNAL: "pack a bundle for support: rtcctl bundle fault.tar.gz",
 }
 
