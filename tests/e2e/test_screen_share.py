@@ -1,17 +1,20 @@
 """Displays, windows and regions are shared as the machine shows them: real windows of an X server, and a listener."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import grpc.aio
 import pytest
 import pytest_asyncio
+from rtcagent.v1 import agent_pb2 as ag
+from rtcagent.v1 import capture_pb2 as cap
 from rtcagent.v1 import screen_pb2 as sc
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from tests.parts.controller import Controller, bars, error_reason, kind_and_reason, names, violated_fields, watching
-from tests.parts.daemon import NAME, Daemon, MakeDaemon
+from tests.parts.daemon import NAME, PROGRAM, Daemon, MakeDaemon
 from tests.parts.listener import Listener
 from tests.parts.picture import Picture, colour_at, decode, shows_bars
 from tests.parts.room_server import RoomServer
@@ -170,6 +173,33 @@ async def test_a_window_shows_its_own_pixels_until_it_is_closed(
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await start(control, window_id=listed["shared"].id)
     assert error_reason(refused.value) == "WINDOW_NOT_FOUND"
+
+
+async def test_a_new_engine_shares_the_same_window(daemon: Daemon, windows: XWindows) -> None:
+    """And no other one, whatever lies over it. rtcctl orders it, as a person does."""
+    windows.open("shared", "green", 50, 50, 200, 100)
+    windows.open("cover", "blue", 0, 0, 400, 400)
+    control = daemon.control
+    shared = next(source.id for source in (await sources(control)).sources if source.title == "shared")
+
+    async def rtcctl(*arguments: str) -> str:
+        command = [str(PROGRAM.with_name("rtcctl")), "--address", daemon.address, *arguments]
+        running = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        output = (await running.communicate())[0].decode()
+        assert running.returncode == 0, output
+        return output
+
+    listed = await rtcctl("screens")
+    assert all(text in listed for text in ("primary", shared, "200x100+50+50", "shared (Shared)"))
+    await rtcctl("screen", "on", "--window", shared, "--region", "100x60+10+10", "--keep", "forever")
+    async with watching(control) as events:
+        await control.agent.ResetEngine(ag.ResetEngineRequest(), timeout=CALL_S)
+        await events.event("capture_state_changed", lambda e: e.capture.state == st.CAPTURE_STATE_CAPTURING)
+    picture = await control.capture.TakeSnapshot(cap.TakeSnapshotRequest(source_id=SCREEN), timeout=CALL_S)
+    assert shows(100, 60, ("green", 50, 30))(decode(picture.image))
+    await rtcctl("screen", "update", "--whole", "--no-cursor")
+    assert f"window {shared}" in await rtcctl("state")
+    await rtcctl("screen", "off")
 
 
 async def test_leaving_a_room_ends_the_share_that_no_other_room_has(daemon: Daemon, windows: XWindows) -> None:
