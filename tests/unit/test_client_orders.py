@@ -69,6 +69,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "ListDevices": ("list_devices", {}),
     "SetSlot": ("set_slot", {"name": "front"}),
     "SetCaptureDevice": ("set_capture_device", {"slot": "front"}),
+    "TestMicrophone": ("test_microphone", {"slot": "desk"}),
     "ListSlots": ("list_slots", {}),
     "SetRemoteMuted": ("set_remote_muted", {"room_id": "demo", "user_id": "ann"}),
     "SetRemoteVolume": ("set_remote_volume", {"room_id": "demo", "user_id": "ann", "volume": 50}),

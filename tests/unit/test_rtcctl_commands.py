@@ -56,6 +56,7 @@ COMMANDS = {
     "ListDevices": "devices",
     "SetSlot": "slot set front --serial A",
     "SetCaptureDevice": "capture-device camera --slot front",
+    "TestMicrophone": "mic test --slot desk",
     "ListSlots": "slots",
 }
 

@@ -9,6 +9,7 @@ from rtcagent.v1.agent_pb2 import GetAgentResponse, GetStateResponse
 from rtcagent.v1.capture_pb2 import GetCaptureStatsResponse
 from rtcagent.v1.event_pb2 import Event
 from rtcagent.v1.rooms_pb2 import ListRoomsResponse
+from rtcagent.v1.state_pb2 import SoundStatus
 from rtcagent.v1.types_pb2 import Device
 from rtcagent_client.rtcctl.render import phrases
 from rtcagent_client.rtcctl.render.capture import show_stats
@@ -183,12 +184,38 @@ def test_devices(screen: Screen) -> None:
         """,
         Device(),
     )
-    show_devices([device, Device(device_id="usb-2", name="Old")], screen, with_formats=False)
+    show_devices([device, Device(device_id="usb-2", name="Old")], SoundStatus(), screen, with_formats=False)
     assert shown(screen) == (
-        "DEVICE  NAME    WHERE        USB PORT  LARGEST FORMAT\n"
+        "CAMERA  NAME    WHERE        USB PORT  LARGEST FORMAT\n"
         "usb-1   Webcam  /dev/video0  1-2       1920x1080 30 fps MJPEG\n"
         "usb-2   Old     absent       -         -\n"
     )
+
+
+def test_devices_of_sound(screen: Screen) -> None:
+    desk = Device(device_id="in-1", kind=Device.KIND_MICROPHONE, name="Desk", present=True, alsa_card="C920")
+    hall = Device(device_id="out-1", kind=Device.KIND_SPEAKER, name="Hall", present=True, is_default=True)
+    sound = SoundStatus(connected=True, server="pulseaudio 16.1")
+    show_devices([desk, hall], sound, screen, with_formats=False)
+    assert shown(screen) == (
+        "there is no camera; `rtcctl camera on --test-pattern` captures a test picture\n"
+        "\n"
+        "MICROPHONE  NAME  WHERE  USB PORT  ALSA CARD\n"
+        "in-1        Desk  here   -         C920\n"
+        "\n"
+        "SPEAKER  NAME  WHERE  USB PORT  ALSA CARD\n"
+        "out-1    Hall  here   -         -          default\n"
+        "\n"
+        "sound through pulseaudio 16.1\n"
+    )
+
+
+def test_bare_alsa_is_said_so(screen: Screen) -> None:
+    sound = SoundStatus(problem="no sound server answers", alsa_cards=["PCH"])
+    show_devices([], sound, screen, with_formats=False)
+    text = shown(screen)
+    assert "no sound: no sound server answers (cards without it: PCH)" in text
+    assert "with bare ALSA nothing of sound works" in text
 
 
 def test_stats(screen: Screen) -> None:
@@ -235,6 +262,7 @@ EVENTS = {
         "usb-1: Webcam at /dev/video0",
     ),
     "device_removed": ('device_id: "usb-1"', "usb-1"),
+    "sound_status_changed": ('sound { connected: true server: "pulseaudio 16.1" }', "sound through pulseaudio 16.1"),
     "capture_state_changed": (
         'capture { source_id: "camera" state: CAPTURE_STATE_CAPTURING format { width: 640 height: 360 } '
         'input: "file" }',

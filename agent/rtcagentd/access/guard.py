@@ -65,6 +65,7 @@ CALLS: Mapping[str, bool] = {
     "/rtcagent.v1.Devices/TestSpeaker": True,
     "/rtcagent.v1.Devices/EnableAudioPropertiesReport": True,
     "/rtcagent.v1.Devices/WatchAudioProperties": False,
+    "/rtcagent.v1.Devices/TestMicrophone": True,
     "/grpc.health.v1.Health/Check": False,
     "/grpc.health.v1.Health/Watch": False,
     "/grpc.health.v1.Health/List": False,

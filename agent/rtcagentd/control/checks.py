@@ -174,8 +174,8 @@ def slot(asked: ty.Slot) -> None:
     """What a slot is to match."""
     slot_name(asked.name)
     for index, match in enumerate(asked.matches):
-        if not any((match.device_id, match.serial, match.usb_port, match.name)):
-            text = "a match needs at least one of device_id, serial, usb_port and name"
+        if not any((match.device_id, match.serial, match.usb_port, match.name, match.alsa_card)):
+            text = "a match needs at least one of device_id, serial, usb_port, name and alsa_card"
             raise invalid(f"slot.matches[{index}]", "MATCH_EMPTY", text)
 
 

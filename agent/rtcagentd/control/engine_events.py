@@ -23,6 +23,7 @@ _ALIKE: dict[str, type[Message]] = {
     "stream_unpublished": ev.StreamUnpublished,
     "stream_muted": ev.StreamMuted,
     "first_frame_sent": ev.FirstFrameSent,
+    "sound_status_changed": ev.SoundStatusChanged,
     "screen_state_changed": ev.ScreenStateChanged,
     "stream_republished": ev.StreamRepublished,
     "active_speaker_changed": ev.ActiveSpeakerChanged,

@@ -8,7 +8,7 @@ in a task of its own, so that a slow join delays nothing else.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from rtcagent.engine.v1 import engine_pb2 as en
@@ -68,6 +68,7 @@ class Reconciler:
         self._gate: Gate | None = None
         self._open = Gate()  # what the engine may let through: that of its gate, and of one that is being set
         self._gate_changed = asyncio.Event()
+        self._also_captured: set[str] = set()
         self._repairs = Repairs()
         self._presence = Presence()
         self._wake = asyncio.Event()
@@ -96,7 +97,7 @@ class Reconciler:
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SHUT_S):
-                while gate(self._state).takes_away_from(self._open):
+                while self._wanted_gate().takes_away_from(self._open):
                     self._gate_changed.clear()
                     await self._gate_changed.wait()
 
@@ -147,7 +148,7 @@ class Reconciler:
         session, steps = self.session, self._steps
         if session is None or steps is None:
             return
-        wanted = gate(self._state)
+        wanted = self._wanted_gate()
         if wanted != self._gate:
             await self._set_gate(session, wanted)
         if session is not self.session:
@@ -159,6 +160,32 @@ class Reconciler:
             self._tasks[task] = step.key
             task.add_done_callback(self._tasks.pop)
         self.applied.set()
+
+    def _wanted_gate(self) -> Gate:
+        return gate(self._state) | Gate(capture=frozenset(self._also_captured))
+
+    @contextlib.asynccontextmanager
+    async def also_captured(self, source_id: str) -> AsyncIterator[None]:
+        """Let the engine capture what is no part of the desired state, meanwhile. The gate is shut at the end."""
+        self._also_captured.add(source_id)
+        try:
+            await self._may_be_captured(source_id)
+            yield
+        finally:
+            self._also_captured.discard(source_id)
+            self._wake.set()
+            await self.nothing_forbidden_is_sent()
+
+    async def _may_be_captured(self, source_id: str) -> None:
+        """Return when the gate lets it."""
+        try:
+            async with asyncio.timeout(SHUT_S):
+                while source_id not in self._open.capture or self._open != self._gate:
+                    self._gate_changed.clear()
+                    self._wake.set()
+                    await self._gate_changed.wait()
+        except TimeoutError as error:
+            raise unavailable("ENGINE_STARTING", "the engine is being started: try again in a moment") from error
 
     async def _set_gate(self, session: EngineSession, wanted: Gate) -> None:
         """The gate comes before the steps: what is not allowed any more has stopped before anything else is done."""
@@ -201,6 +228,8 @@ class Reconciler:
         self.progress.clear()
         self._held_back.clear()
         await self._record_devices(attached.report.devices)
+        if attached.report.sound != self._state.reported.sound:
+            await self._state.record(event(ev.SoundStatusChanged(sound=attached.report.sound)))
         await self._record_engine(
             st.EngineStatus(
                 state=st.ENGINE_STATE_RUNNING,

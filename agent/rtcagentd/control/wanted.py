@@ -115,23 +115,38 @@ def wants_subscription(
     return None
 
 
-def find_device(state: State, match: ty.Slot.Match) -> ty.Device | None:
-    """The first present camera with every property that the match has set."""
-    for device in present_cameras(state):
-        properties = ("device_id", "serial", "usb_port", "name")
+def find_device(
+    state: State, match: ty.Slot.Match, kind: ty.Device.Kind.ValueType = ty.Device.KIND_CAMERA
+) -> ty.Device | None:
+    """The first present device of a kind with every property that the match has set."""
+    for device in present_devices(state, kind):
+        properties = ("device_id", "serial", "usb_port", "name", "alsa_card")
         if all(getattr(match, name) in ("", getattr(device, name)) for name in properties):
             return device
     return None
 
 
-def slot_device(state: State, slot: ty.Slot) -> ty.Device | None:
-    """The device that a slot stands for now."""
-    found = (find_device(state, match) for match in slot.matches)
+def slot_device(
+    state: State, slot: ty.Slot, kind: ty.Device.Kind.ValueType = ty.Device.KIND_CAMERA
+) -> ty.Device | None:
+    """The device of a kind that a slot stands for now."""
+    found = (find_device(state, match, kind) for match in slot.matches)
     return next((device for device in found if device is not None), None)
 
 
+def slot_devices(state: State, slot: ty.Slot) -> list[ty.Device]:
+    """The devices that a slot stands for now, one of each kind."""
+    kinds = (kind for kind in ty.Device.Kind.values() if kind)
+    found = (slot_device(state, slot, kind) for kind in kinds)
+    return [device for device in found if device is not None]
+
+
+def present_devices(state: State, kind: ty.Device.Kind.ValueType) -> Iterable[ty.Device]:
+    return (device for device in state.reported.devices if device.present and device.kind == kind)
+
+
 def present_cameras(state: State) -> Iterable[ty.Device]:
-    return (device for device in state.reported.devices if device.present and device.kind == ty.Device.KIND_CAMERA)
+    return present_devices(state, ty.Device.KIND_CAMERA)
 
 
 def resolve(state: State, capture: st.DesiredCapture) -> ty.CaptureConfig | ty.AudioCaptureConfig | ty.Cause:

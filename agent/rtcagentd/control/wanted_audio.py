@@ -69,7 +69,7 @@ def _of_slot(state: State, matches: Iterable[ty.Slot.Match]) -> str | None:
     present = [device for device in microphones(state) if device.present]
     for match in matches:
         for device in present:
-            properties = ("device_id", "serial", "usb_port", "name")
+            properties = ("device_id", "serial", "usb_port", "name", "alsa_card")
             if all(getattr(match, name) in ("", getattr(device, name)) for name in properties):
                 return device.device_id
     return None

@@ -26,6 +26,7 @@ from rtcagentd.engine.playback import Playback
 from rtcagentd.engine.pulse import Pulse
 from rtcagentd.engine.server import EngineServer
 from rtcagentd.engine.sound_devices import SoundDevices
+from rtcagentd.engine.sound_status import SoundStatusWatch
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
 
@@ -76,6 +77,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     audio_sources = AudioSources(gate, media_events, events, arguments.media_folder, make_processor, process.die)
     pulse = Pulse()
     sound_devices = SoundDevices(pulse, events)
+    sound_status = SoundStatusWatch(pulse, events)
     playback = Playback(pulse, media_events, events)
     engine = LiveKitEngine(gate, sources, audio_sources, media_events, events, messages, playback, process.die)
     steps = Steps()
@@ -114,6 +116,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         devices,
         sound_devices,
         playback,
+        sound_status,
         pulse,
         events,
         messages,

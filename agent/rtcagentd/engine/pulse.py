@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 log = logging.getLogger(__name__)
@@ -18,6 +20,8 @@ _RETRY_S = 1.0  # a local socket is asked
 _ANSWER_S = 5.0
 
 _DUMMY = "auto_null"  # what the server plays to, unheard, while it has no speaker
+
+_USB_PORT = re.compile(r"/(\d+-[\d.]+):\d+\.\d+/")
 
 Kind = Literal["speaker", "microphone"]
 
@@ -38,6 +42,8 @@ class SoundDevice:
     serial: str = ""
     bus_path: str = ""
     driver: str = ""
+    usb_port: str = ""  # "1-2.3"
+    alsa_card: str = ""  # the kernel's id of the card
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Snapshot:
     microphones: dict[str, SoundDevice] = field(default_factory=dict)
     default_speaker: str = ""
     default_microphone: str = ""
+    server: str = ""  # its own name and version
     # Streams of this process by their STREAM_PROPERTY, and the device that each is on now; "" where that is not known.
     streams: dict[str, str] = field(default_factory=dict)
 
@@ -191,6 +198,7 @@ class Pulse:
             microphones=microphones,
             default_speaker=info.default_sink_name if info.default_sink_name in speakers else "",
             default_microphone=info.default_source_name if info.default_source_name in microphones else "",
+            server=f"{info.server_name} {info.server_version}",
             streams=streams,
         )
 
@@ -231,7 +239,19 @@ def _device(kind: Kind, info: Any) -> SoundDevice:
         serial=properties.get("device.serial", ""),
         bus_path=properties.get("device.bus_path", ""),
         driver=info.driver or "",
+        usb_port=found[1] if (found := _USB_PORT.search(properties.get("sysfs.path", ""))) else "",
+        alsa_card=_card_id(properties.get("alsa.card", "") or properties.get("api.alsa.card", "")),
     )
+
+
+def _card_id(number: str) -> str:
+    """The kernel's id of a card by its number, which may be another one after the next boot."""
+    if not number.isdecimal():
+        return ""
+    try:
+        return Path(f"/proc/asound/card{number}/id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _is_monitor(source: Any) -> bool:

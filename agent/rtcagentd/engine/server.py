@@ -22,6 +22,7 @@ from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.playback import VOICE_DBFS, Playback, Volume, linear
 from rtcagentd.engine.pulse import Pulse
 from rtcagentd.engine.sound_devices import SoundDevices
+from rtcagentd.engine.sound_status import SoundStatusWatch
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
 
@@ -55,6 +56,7 @@ class EngineServer(contract_grpc.EngineServicer):
         devices: Devices,
         sound_devices: SoundDevices,
         playback: Playback,
+        sound_status: SoundStatusWatch,
         pulse: Pulse,
         events: Events,
         messages: Messages,
@@ -71,6 +73,7 @@ class EngineServer(contract_grpc.EngineServicer):
         self._devices = devices
         self._sound_devices = sound_devices
         self._playback = playback
+        self._sound_status = sound_status
         self._pulse = pulse
         self._events = events
         self._messages = messages
@@ -109,6 +112,7 @@ class EngineServer(contract_grpc.EngineServicer):
                 rooms=self._engine.rooms(),
                 devices=[*self._devices.all(), *self._sound_devices.all()],
                 playback=self._playback.report(),
+                sound=self._sound_status.status,
             ),
         )
 

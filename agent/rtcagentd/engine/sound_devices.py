@@ -23,7 +23,11 @@ class SoundDevices:
 
     def _compare(self) -> None:
         snapshot = self._pulse.snapshot
-        found = {each.name: _device(each) for each in (*snapshot.microphones.values(), *snapshot.speakers.values())}
+        defaults = (snapshot.default_microphone, snapshot.default_speaker)
+        found = {
+            each.name: _device(each, is_default=each.name in defaults)
+            for each in (*snapshot.microphones.values(), *snapshot.speakers.values())
+        }
         before, self._devices = self._devices, found
         for device_id in sorted(before.keys() - found.keys()):
             self._events.emit(contract.EngineEvent(device_gone=contract.DeviceGone(device_id=device_id)))
@@ -32,13 +36,17 @@ class SoundDevices:
                 self._events.emit(contract.EngineEvent(device_changed=contract.DeviceChanged(device=device)))
 
 
-def _device(sound: SoundDevice) -> types.Device:
+def _device(sound: SoundDevice, *, is_default: bool) -> types.Device:
     return types.Device(
         device_id=sound.name,
         kind=_KIND[sound.kind],
         name=sound.description,
         path=sound.name,
         present=True,
+        usb_port=sound.usb_port,
         serial=sound.serial,
         driver=sound.driver,
+        is_default=is_default,
+        monitor=sound.monitor,
+        alsa_card=sound.alsa_card,
     )

@@ -188,9 +188,11 @@ class AsyncClient:
     update_screen_capture = _method(screen_calls.update_screen_capture)
     stop_screen_capture = _method(screen_calls.stop_screen_capture)
     list_devices = _method(devices_calls.list_devices)
+    get_sound_status = _method(devices_calls.get_sound_status)
     set_slot = _method(devices_calls.set_slot)
     list_slots = _method(devices_calls.list_slots)
     set_capture_device = _method(devices_calls.set_capture_device)
+    test_microphone = _method(devices_calls.test_microphone)
 
     async def audio_properties(self) -> AsyncIterator[WatchAudioPropertiesResponse]:
         """How loud everybody is, at the interval of enable_audio_properties_report; ends with an error when the agent

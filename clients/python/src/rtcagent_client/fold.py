@@ -47,6 +47,7 @@ def find_publication(state: st.ReportedState, room_id: str, source_id: str) -> s
 
 def _agent_started(state: st.ReportedState, started: ev.AgentStarted) -> None:
     _forget_media(state)
+    state.ClearField("sound")
     for device in state.devices:
         device.present = False
         device.path = ""
@@ -75,6 +76,10 @@ def _device_removed(state: st.ReportedState, removed: ev.DeviceRemoved) -> None:
         if device.device_id == removed.device_id:
             device.present = False
             device.path = ""
+
+
+def _sound_status_changed(state: st.ReportedState, changed: ev.SoundStatusChanged) -> None:
+    state.sound.CopyFrom(changed.sound)
 
 
 def _capture_state_changed(state: st.ReportedState, changed: ev.CaptureStateChanged) -> None:
@@ -211,6 +216,7 @@ _RULES: dict[str, Callable[[st.ReportedState, Any], None]] = {
     "engine_state_changed": _engine_state_changed,
     "device_added": _device_added,
     "device_removed": _device_removed,
+    "sound_status_changed": _sound_status_changed,
     "capture_state_changed": _capture_state_changed,
     "screen_state_changed": _screen_state_changed,
     "room_state_changed": _room_state_changed,

@@ -2,18 +2,24 @@
 
 import argparse
 
-from rtcagent.v1.devices_pb2 import ListDevicesResponse, ListSlotsResponse
+from rtcagent.v1.devices_pb2 import ListSlotsResponse
 from rtcagent.v1.types_pb2 import Slot
 
 from rtcagent_client.blocking import Client
-from rtcagent_client.requests.devices import device_match
+from rtcagent_client.requests.devices import device_match, list_devices_and_sound
 from rtcagent_client.rtcctl import exits
 from rtcagent_client.rtcctl.arguments import Subparsers, UsageError, add_order_options, command, order_arguments
 from rtcagent_client.rtcctl.commands.orders import show_result
 from rtcagent_client.rtcctl.render.devices import show_devices, show_slots
 from rtcagent_client.rtcctl.screen import Screen
 
-_PROPERTIES = {"--device": "device_id", "--serial": "serial", "--usb-port": "usb_port", "--name": "name"}
+_PROPERTIES = {
+    "--device": "device_id",
+    "--serial": "serial",
+    "--usb-port": "usb_port",
+    "--name": "name",
+    "--alsa-card": "alsa_card",
+}
 
 
 class _Property(argparse.Action):
@@ -28,7 +34,12 @@ class _Property(argparse.Action):
 
 
 def add(subparsers: Subparsers) -> None:
-    devices = command(subparsers, "devices", _devices, "list the cameras that are plugged in, and those seen earlier")
+    devices = command(
+        subparsers,
+        "devices",
+        _devices,
+        "list cameras, microphones and speakers that are plugged in, and those seen earlier",
+    )
     devices.add_argument("--formats", action="store_true", help="with every format of each")
     command(subparsers, "slots", _slots, "list the slots and the device that each stands for now")
     slot = subparsers.add_parser("slot", help="name a device, or remove the name", allow_abbrev=False)
@@ -41,7 +52,13 @@ def add(subparsers: Subparsers) -> None:
         usage="rtcctl slot set SLOT --serial S [--usb-port P ...] [--or --device ID ...]",
     )
     setting.add_argument("slot", metavar="SLOT", help="1-64 characters of A-Z a-z 0-9 _ . -")
-    for flag, metavar in (("--device", "ID"), ("--serial", "S"), ("--usb-port", "PORT"), ("--name", "NAME")):
+    for flag, metavar in (
+        ("--device", "ID"),
+        ("--serial", "S"),
+        ("--usb-port", "PORT"),
+        ("--name", "NAME"),
+        ("--alsa-card", "ID"),
+    ):
         setting.add_argument(flag, metavar=metavar, action=_Property, dest="properties")
     setting.add_argument("--or", action=_Property, dest="properties", nargs=0, help="what follows is another device")
     add_order_options(setting)
@@ -68,16 +85,16 @@ def matches_of(properties: list[tuple[str, str]] | None) -> list[Slot.Match]:
         else:
             matches[-1][_PROPERTIES[flag]] = value
     if not all(matches):
-        raise UsageError("name at least one of --device, --serial, --usb-port, --name for each device")
+        raise UsageError("name at least one of --device, --serial, --usb-port, --name, --alsa-card for each device")
     return [device_match(**match) for match in matches]
 
 
 def _devices(client: Client, args: argparse.Namespace, screen: Screen) -> int:
-    devices = client.list_devices()
+    found = client.call(list_devices_and_sound())
     if screen.as_json:
-        screen.document(ListDevicesResponse(devices=devices))
+        screen.document(found)
     else:
-        show_devices(devices, screen, with_formats=args.formats)
+        show_devices(found.devices, found.sound, screen, with_formats=args.formats)
     return exits.REACHED
 
 

@@ -1,4 +1,4 @@
-"""mic on, mic off, mic volume, audio-profile."""
+"""mic on, mic off, mic volume, mic test, audio-profile."""
 
 import argparse
 
@@ -6,6 +6,7 @@ from rtcagent.v1.types_pb2 import AudioInput, AudioProfile
 
 from rtcagent_client import inputs
 from rtcagent_client.blocking import Client
+from rtcagent_client.rtcctl import exits
 from rtcagent_client.rtcctl.arguments import (
     Subparsers,
     UsageError,
@@ -25,7 +26,7 @@ _AS_BEFORE = "as it was"
 
 def add(subparsers: Subparsers) -> None:
     mic = subparsers.add_parser("mic", help="capture a source of sound, change its volume, or stop", allow_abbrev=False)
-    actions = mic.add_subparsers(metavar="on|off|volume", required=True)
+    actions = mic.add_subparsers(metavar="on|off|volume|test", required=True)
     _add_on(actions)
     off = command(actions, "off", _off, "stop capturing sound; what is published waits for it to come back")
     _add_source(off)
@@ -34,6 +35,11 @@ def add(subparsers: Subparsers) -> None:
     volume.add_argument("percent", metavar="PERCENT", type=count, help="0-400; 100: as it is")
     _add_source(volume)
     add_order_options(volume, default_keep=_AS_BEFORE)
+    test = command(actions, "test", _test, "show how loud a microphone is, whether it is captured or not")
+    one = test.add_mutually_exclusive_group()
+    one.add_argument("--device", metavar="ID", default="", help="default: the default microphone")
+    one.add_argument("--slot", metavar="NAME", default="", help="of `rtcctl slots`")
+    test.add_argument("--ms", metavar="MS", type=count, default=3000, help="how long (200-10000, default 3000)")
     profile = command(
         subparsers, "audio-profile", _profile, "change how good the sound is that is sent; publishes it anew"
     )
@@ -112,3 +118,17 @@ def _volume(client: Client, args: argparse.Namespace, screen: Screen) -> int:
 def _profile(client: Client, args: argparse.Namespace, screen: Screen) -> int:
     result = client.set_audio_profile(args.profile, args.source, check=False, **order_arguments(args))
     return show_result(result, screen)
+
+
+def _test(client: Client, args: argparse.Namespace, screen: Screen) -> int:
+    heard = client.test_microphone(args.device, slot=args.slot, duration_ms=args.ms)
+    if screen.as_json:
+        screen.document(heard)
+        return exits.REACHED
+    for level in heard.levels:
+        bar = "#" * max(0, round((level.peak_dbfs + 60) * 0.8))
+        screen.line(f"{level.peak_dbfs:6.1f} dBFS  {bar}")
+    loudest = max((level.peak_dbfs for level in heard.levels), default=-127.0)
+    silent = "; nothing is heard: is it muted, or another one meant?" if loudest < -60 else ""
+    screen.line(f"{heard.device_id or 'default microphone'}: loudest {loudest:.1f} dBFS{silent}")
+    return exits.REACHED

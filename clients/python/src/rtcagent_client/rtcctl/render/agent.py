@@ -97,5 +97,6 @@ def match_text(match: Slot.Match) -> str:
         f"serial {match.serial}" if match.serial else "",
         f"name {match.name}" if match.name else "",
         f"at USB port {match.usb_port}" if match.usb_port else "",
+        f"ALSA card {match.alsa_card}" if match.alsa_card else "",
     ]
     return " ".join(part for part in parts if part)

@@ -43,6 +43,10 @@ def _capture(event: Any) -> str:
     return f"capture {capture.source_id}: {state}{f' {details}' if details else ''}{_why(capture)}"
 
 
+def _sound(event: Any) -> str:
+    return f"sound through {event.sound.server}" if event.sound.connected else f"no sound: {event.sound.problem}"
+
+
 def _publication(event: Any) -> str:
     one = event.publication
     state = phrases.joined(
@@ -98,6 +102,7 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     "device_added": _device_added,
     "device_removed": lambda e: e.device_id,
     "capture_state_changed": _capture,
+    "sound_status_changed": _sound,
     "screen_state_changed": screen_state,
     "room_state_changed": lambda e: f"room {e.room.room_id}: {room_text(e.room)}",
     "user_joined": lambda e: f"{e.user.user_id} in {e.room_id}",
