@@ -127,6 +127,29 @@ async def test_two_users_are_mixed_each_with_a_volume_of_its_own(agent: Agent) -
     )
 
 
+async def test_who_is_not_subscribed_is_not_heard(agent: Agent) -> None:
+    """Nor whoever publishes next; without anybody's sound the speaker is closed."""
+    ann = await agent.speaking("ann", ANN)
+    await agent.hears(ANN, LOUD)
+    stream = {"room_id": ROOM, "user_id": "ann", "kind": ty.STREAM_KIND_MICROPHONE}
+    assert all_reached(
+        (await agent.daemon.control.rooms.UnsubscribeStream(rm.UnsubscribeStreamRequest(**stream))).result
+    )
+
+    async def idle() -> bool:
+        return (await agent.playback()).state == st.PLAYBACK_STATE_IDLE and not await agent.pulse.sink_inputs()
+
+    await until(idle, timeout_ms=WAIT_MS, what="the speaker is closed")
+    await agent.speaking("bob", BOB)
+    await agent.hears(BOB, LOUD)
+    assert await agent.level(ANN) < SILENT
+    subscribe = rm.SubscribeStreamRequest(room_id=ROOM, user_id="ann", kind=kind)
+    assert all_reached((await rooms.SubscribeStream(subscribe)).result)
+    await agent.hears(ANN, LOUD)
+    await ann.close()
+    await agent.hears(ANN, sound.SILENCE_DBFS)
+
+
 async def test_the_call_follows_its_speaker(agent: Agent) -> None:
     """It moves to a chosen one while it lasts, goes on with the default one when that is gone, and returns to it."""
     await agent.speaking("ann", ANN)
