@@ -39,6 +39,7 @@ from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.room_tokens import ServerKey
 from rtcagentd.control.state import State
+from rtcagentd.control.token_expiry import TokenExpiry
 from rtcagentd.journal.journal import Journal
 from rtcagentd.journal.retention import Retention
 from rtcagentd.metrics.endpoint import MetricsEndpoint
@@ -134,6 +135,7 @@ async def run(config: Config, config_path: Path) -> None:
         if config.metrics.address is not None:
             works.append(observer.run())
         works.append(ClosedWindows(state, ledger, outcomes).run())
+        works.append(TokenExpiry(state).run())
         reloader = Reloader(
             *(config_path, config, manager, reload),
             *(lambda kept: journal.keep(_retention(kept)), conf_dir.reapply),

@@ -28,12 +28,11 @@ async def test_join_tells_how_the_room_sees_the_agent(engine: EngineUnderTest, r
 
 
 async def test_extra_info_that_the_room_does_not_take_is_told(engine: EngineUnderTest, room_server: RoomServer) -> None:
-    """Without the grant a room refuses silently: the status shows what it has, and a warning says why."""
+    """Without the grant a room refuses silently: the status shows what it has, and says why."""
     token = room_server.token("lab", "agent", canUpdateOwnMetadata=False)
     status = await engine.join(room_server, "lab", extra_info="{}", token=token)
     assert status.extra_info == ""
-    warning = await engine.event("warning")
-    assert warning.cause.reason == types.REASON_NO_PERMISSION
+    assert status.info_cause.reason == types.REASON_NO_PERMISSION
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ DEEPEST = 5
 def with_unknown_fields(message: M) -> M:
     """The same message with an unknown field in it and in every message within it."""
     for field, value in message.ListFields():
-        if field.message_type is not None:
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
             for each in value if field.is_repeated else [value]:
                 with_unknown_fields(each)
     message.MergeFromString(UNKNOWN_FIELD)
@@ -37,6 +37,9 @@ def _fill(message: Any, payload: str, depth: int) -> None:
             chosen = payload if payload in [each.name for each in oneof.fields] else oneof.fields[0].name
             if field.name != chosen:
                 continue
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            getattr(message, field.name)["x"] = "x"
+            continue
         if field.message_type is not None:
             if depth == DEEPEST:
                 continue

@@ -56,6 +56,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "MuteStream": ("mute_stream", {"room_id": "demo"}),
     "SubscribeStream": ("subscribe_stream", {"room_id": "demo", "user_id": "ann"}),
     "UnsubscribeStream": ("unsubscribe_stream", {"room_id": "demo", "user_id": "ann"}),
+    "SetUserInfo": ("set_user_info", {"room_id": "demo", "name": "Front desk"}),
     "SendMessage": ("send_message", {"room_id": "demo", "content": "hello"}),
     "GetMessage": ("get_message", {"message_id": "m1"}),
     "StartVideoCapture": ("start_video_capture", {}),

@@ -35,6 +35,7 @@ COMMANDS = {
     "MuteStream": "mute demo",
     "SubscribeStream": "subscribe demo ann",
     "UnsubscribeStream": "unsubscribe demo ann",
+    "SetUserInfo": "user-info demo --name 'Front desk' --attribute seat=4",
     "SendMessage": "send demo hello",
     "WatchMessages": "messages --count 1",
     "GetMessage": "message m1",

@@ -308,6 +308,10 @@ EVENTS = {
         'message { room_id: "demo" user_id: "ann" topic: "ring" text: "hello\\nthere" } unlogged_count: 2',
         "ann in demo [ring]: hello ⏎ there (2 before it are not in the log)",
     ),
+    "token_will_expire": (
+        'room_id: "demo" user_id: "kiosk" expires_at { seconds: 30 }',
+        f"the token of kiosk for room demo expires at {datetime.fromtimestamp(30):%H:%M:%S}",
+    ),
     "first_frame_sent": ('room_id: "demo" source_id: "camera" width: 640 height: 360', "stream demo/camera: 640x360"),
     "stream_republished": (
         'room_id: "demo" source_id: "microphone" gap_ms: 140',

@@ -39,6 +39,7 @@ CALLS: Mapping[str, bool] = {
     "/rtcagent.v1.Rooms/MuteStream": True,
     "/rtcagent.v1.Rooms/SubscribeStream": True,
     "/rtcagent.v1.Rooms/UnsubscribeStream": True,
+    "/rtcagent.v1.Rooms/SetUserInfo": True,
     "/rtcagent.v1.Rooms/SendMessage": True,
     "/rtcagent.v1.Rooms/WatchMessages": False,
     "/rtcagent.v1.Rooms/GetMessage": False,

@@ -7,6 +7,7 @@ from rtcagent.v1 import rooms_pb2, rooms_pb2_grpc
 
 from rtcagentd.api.messages import MessageCalls
 from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.control import user_info
 from rtcagentd.control.messages import Messages
 from rtcagentd.control.orders import Orders
 from rtcagentd.control.reconciler import Reconciler
@@ -38,6 +39,12 @@ class RoomsService(MessageCalls, rooms_pb2_grpc.RoomsServicer):
     async def UpdateToken(self, request: rooms_pb2.UpdateTokenRequest, context: Any) -> rooms_pb2.UpdateTokenResponse:
         edits = self._orders.update_token(request)
         return rooms_pb2.UpdateTokenResponse(
+            result=await self._desk.take(request, request.order, edits, context, in_room=True)
+        )
+
+    async def SetUserInfo(self, request: rooms_pb2.SetUserInfoRequest, context: Any) -> rooms_pb2.SetUserInfoResponse:
+        edits = user_info.set_user_info(request, self._reconciler.attached.limits)
+        return rooms_pb2.SetUserInfoResponse(
             result=await self._desk.take(request, request.order, edits, context, in_room=True)
         )
 

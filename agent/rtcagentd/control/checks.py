@@ -59,19 +59,17 @@ def server_url(text: str) -> str:
     return text
 
 
-def extra_info(text: str, max_bytes: int) -> str:
+def extra_info(text: str, max_bytes: int, field: str = "config.extra_info") -> str:
     """JSON text that fits the engine, as given."""
     limit = max_bytes or DEFAULT_EXTRA_INFO_BYTES
     size = len(text.encode())
     if size > limit:
-        raise invalid(
-            "config.extra_info", "EXTRA_INFO_TOO_LONG", f"extra_info has {size} bytes, and this engine takes {limit}"
-        )
+        raise invalid(field, "EXTRA_INFO_TOO_LONG", f"extra_info has {size} bytes, and this engine takes {limit}")
     if text:
         try:
             json.loads(text)
         except ValueError as error:
-            raise invalid("config.extra_info", "EXTRA_INFO_NOT_JSON", f"extra_info is not JSON: {error}") from error
+            raise invalid(field, "EXTRA_INFO_NOT_JSON", f"extra_info is not JSON: {error}") from error
     return text
 
 

@@ -117,7 +117,12 @@ class JoinTokens:
                 text = "the token endpoint named no server_url, and the agent has no room server configured"
                 raise NoToken(cause(ty.REASON_TOKEN_ENDPOINT_REFUSED, text), permanent=True)
         elif own is not None and own.can_mint:
-            joined.token = own.mint(config.room_id, config.user_id, extra_info=config.extra_info)
+            joined.token = own.mint(
+                *(config.room_id, config.user_id),
+                extra_info=config.extra_info,
+                name=config.name,
+                attributes=config.attributes,
+            )
         if not joined.token or not joined.server_url:
             text = "no token was given and the agent has no key for this server: join again with a token"
             raise NoToken(cause(ty.REASON_TOKEN_REJECTED, text), permanent=True)

@@ -2,6 +2,7 @@
 returns the edit.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +12,7 @@ from rtcagent.v1 import agent_pb2, capture_pb2, devices_pb2, rooms_pb2
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd.control import checks, screen_share
+from rtcagentd.control import checks, screen_share, user_info
 from rtcagentd.control.audio_orders import AudioOrders
 from rtcagentd.control.errors import Code, OrderError, invalid, not_found, precondition
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
@@ -60,7 +61,7 @@ class Orders:
             _check_claims(claims, config, "config.token")
             config.user_id = claims.user_id
         config.user_id = checks.user_id(config.user_id or self._agent_name, "config.user_id")
-        checks.extra_info(config.extra_info, limits.max_extra_info_bytes)
+        user_info.check(config, limits.max_extra_info_bytes)
         if config.profile not in ty.RoomProfile.values():
             raise invalid("config.profile", "PROFILE_UNKNOWN", f"this agent knows no room profile {config.profile}")
         config.profile = config.profile or ty.ROOM_PROFILE_COMMUNICATION
@@ -72,7 +73,7 @@ class Orders:
             others = [other for other in edits.keys("room") if other != key]
             if limits.max_rooms and len(others) >= limits.max_rooms:
                 raise _limit("room_id", f"this engine is in {limits.max_rooms} room(s) at most: leave one first")
-            edits.put(key, st.DesiredRoom(config=config, has_token=bool(token)), token)
+            edits.put(key, _with_token(st.DesiredRoom(config=config), token), token)
 
         return edit
 
@@ -113,8 +114,7 @@ class Orders:
             _check_claims(claims, room.config, "token")
             keep = ty.Keep()
             keep.CopyFrom(room.order.keep)
-            room.has_token = True
-            edits.put(key, room, request.token, keep=keep if keeps_its_time else None)
+            edits.put(key, _with_token(room, request.token), request.token, keep=keep if keeps_its_time else None)
 
         return edit
 
@@ -306,6 +306,17 @@ def _claims(token: str, field: str) -> TokenClaims:
         return read_claims(token)
     except TokenUnreadable as error:
         raise invalid(field, "TOKEN_UNREADABLE", f"the token is no room token: {error}") from error
+
+
+def _with_token(room: st.DesiredRoom, token: str) -> st.DesiredRoom:
+    """The room with what may be shown of its token."""
+    room.has_token = bool(token)
+    room.ClearField("token_expires_at")
+    expires_at = read_claims(token).expires_at if token else None
+    if expires_at is not None:
+        with contextlib.suppress(ValueError, OverflowError):  # a year that no calendar has
+            room.token_expires_at.FromNanoseconds(int(expires_at * 1e9))
+    return room
 
 
 def _check_claims(claims: TokenClaims, config: ty.RoomConfig, field: str) -> None:

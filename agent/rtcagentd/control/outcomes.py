@@ -11,7 +11,7 @@ from rtcagent_client import fold
 from rtcagentd.control.events import cause
 from rtcagentd.control.ledger import Taken
 from rtcagentd.control.objects import PLAYBACK_KEY, Key, capture_key, ref_of, room_key
-from rtcagentd.control.plan import digest, room_digest, stream_digest
+from rtcagentd.control.plan import digest, info_digest, room_digest, shown, stream_digest
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.sound_plan import digest_of, playback_request, remote_volume_request
 from rtcagentd.control.state import State
@@ -105,11 +105,23 @@ class Outcomes:
             return self._refused(key, asked, status.cause)
         if status.state == st.ROOM_STATE_JOINED:
             if self._progress.peek(key).applied == asked:
-                return REACHED, None
+                return self._user_info(key, row.body, status)
             return WAITING, cause(ty.REASON_ORDERED, "the room is being joined anew with its new configuration")
         if status.state == st.ROOM_STATE_JOINING:
             return WAITING, cause(ty.REASON_ORDERED, "the room is being joined")
         return WAITING, status.cause
+
+    def _user_info(
+        self, key: Key, room: st.DesiredRoom, status: st.RoomStatus
+    ) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
+        """Of a room that is joined as asked: whether the others see what they are to see."""
+        if status.HasField("info_cause"):
+            is_refused = status.info_cause.reason == ty.REASON_NO_PERMISSION
+            if shown(self._progress.peek(key)) == info_digest(room.config) or not is_refused:
+                return (REFUSED if is_refused else WAITING), status.info_cause
+        if shown(self._progress.peek(key)) != info_digest(room.config):
+            return WAITING, cause(ty.REASON_ORDERED, "what the others see of the agent is being changed")
+        return REACHED, None
 
     def _capture(self, key: Key) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
         capture = self._state.get(key, st.DesiredCapture)

@@ -16,7 +16,7 @@ from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
 from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
-from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.progress import Progress, ProgressTable
 from rtcagentd.control.room_tokens import rights
 from rtcagentd.control.sound_plan import SetPlayback as SetPlayback
 from rtcagentd.control.sound_plan import SetRemoteVolume as SetRemoteVolume
@@ -89,6 +89,13 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class SetUserInfo:
+    key: Key
+    digest: bytes
+    config: ty.RoomConfig
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     key: Key
     digest: bytes
@@ -130,6 +137,7 @@ Step: TypeAlias = (
     | Withhold
     | Drop
     | Leave
+    | SetUserInfo
     | Publish
     | Unpublish
     | SetMuted
@@ -149,13 +157,30 @@ def digest(*parts: Message | str) -> bytes:
 
 
 def room_digest(room: st.DesiredRoom, token: str) -> bytes:
-    """What would need another join. auto_publish is carried out here, not by the engine, and another token with the
-    same rights is for the next join.
+    """What would need another join. auto_publish is carried out here, not by the engine, what the others see of the
+    agent is changed without, and another token with the same rights is for the next join.
     """
     config = ty.RoomConfig()
     config.CopyFrom(room.config)
     config.ClearField("auto_publish")
+    config.ClearField("extra_info")
+    config.ClearField("name")
+    config.ClearField("attributes")
     return digest(config, rights(token))
+
+
+def info_digest(config: ty.RoomConfig) -> bytes:
+    """What the others are to see of the agent."""
+    info = ty.RoomConfig(extra_info=config.extra_info, name=config.name, attributes=config.attributes)
+    return digest(info)
+
+
+def shown(progress: Progress) -> bytes:
+    """What the others of a joined room were last asked to be shown."""
+    return _NOTHING_SHOWN if progress.info is None else progress.info
+
+
+_NOTHING_SHOWN = info_digest(ty.RoomConfig())
 
 
 def stream_digest(stream: WantedStream) -> bytes:
@@ -217,9 +242,16 @@ def _rooms(state: State, progress: ProgressTable) -> Iterator[Step]:
                 yield Join(key, asked, row.body.config, row.secret)
             elif item.drop is not None:
                 yield Drop(key, row.body.config.room_id, item.drop)
+            elif shown(item) != (info := info_digest(row.body.config)) and _is_joined(state, key.text):
+                yield SetUserInfo(key, info, row.body.config)
     for status in state.reported.rooms:
         if room_key(status.room_id) not in wanted:
             yield Leave(room_key(status.room_id), status.room_id)
+
+
+def _is_joined(state: State, room_id: str) -> bool:
+    room = fold.find_room(state.reported, room_id)
+    return room is not None and room.state == st.ROOM_STATE_JOINED
 
 
 def _streams(state: State, progress: ProgressTable) -> Iterator[Step]:

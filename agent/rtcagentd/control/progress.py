@@ -26,6 +26,9 @@ class Progress:
     cause: ty.Cause | None = None  # of the last failure
     has_been: bool = False  # it was reached once
     stand_in: bytes | None = None  # of captures: digest of what is shown while there is no device
+    # Of rooms: what the others were last asked to be shown, and whether the room refused that.
+    info: bytes | None = None  # its digest; None: nothing yet, b"": it is to be tried again
+    is_info_refused: bool = False
     # Of rooms, kept by server_watch.py:
     lost_at: float | None = None  # the engine is restoring the connection
     drop: ty.Cause | None = None  # why the connection is to be given up
@@ -104,6 +107,8 @@ class ProgressTable:
         progress.awaits_server = False
         progress.failures = progress.refusals = 0
         progress.retry_at = 0.0
+        if progress.is_info_refused:
+            progress.info = b""
 
     def clear(self) -> None:
         """A new engine has nothing."""

@@ -7,6 +7,7 @@ Source of the form: LiveKit's documentation of access tokens.
 import functools
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,15 @@ class ServerKey:
         return bool(self.api_key)
 
     def mint(
-        self, room_id: str, user_id: str, *, extra_info: str = "", ttl_s: int = JOIN_TTL_S, watch_only: bool = False
+        self,
+        room_id: str,
+        user_id: str,
+        *,
+        extra_info: str = "",
+        name: str = "",
+        attributes: Mapping[str, str] | None = None,
+        ttl_s: int = JOIN_TTL_S,
+        watch_only: bool = False,
     ) -> str:
         """A token for one user in one room, valid from now for `ttl_s` seconds."""
         now = int(time.time())
@@ -63,6 +72,10 @@ class ServerKey:
         }
         if extra_info:
             claims["metadata"] = extra_info
+        if name:
+            claims["name"] = name
+        if attributes:
+            claims["attributes"] = dict(attributes)
         return jwt.encode(claims, self.api_secret, algorithm="HS256")
 
 

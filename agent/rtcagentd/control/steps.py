@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 SOURCE_RETRY_S = 2.0  # a network camera that is back is seen within 3 s; trying costs other machines little
 _NO_SLATE = st.CaptureStatus()
+INFO_AGAIN_S = 5.0
 
 
 class Complete(Protocol):
@@ -79,6 +80,8 @@ class Steps:
                 await self._drop(step)
             case plan.Leave():
                 await self._leave(step)
+            case plan.SetUserInfo():
+                await self._set_user_info(step)
             case plan.Publish():
                 await self._publish(step)
             case plan.Unpublish():
@@ -188,7 +191,46 @@ class Steps:
         self._joined.add(room_id)
         self._forget_streams(room_id)  # also what ended while this room was being joined, or was refused in the last
         self._progress.succeeded(step.key, step.digest)
+        self._note_info(step.key, plan.info_digest(step.config), joined.info_cause)
         await self._state.record(room_changed(joined), *self._presence.joined(room_id, answer.user_ids))
+
+    async def _set_user_info(self, step: plan.SetUserInfo) -> None:
+        config = step.config
+        request = en.SetUserInfoRequest(
+            room_id=config.room_id, extra_info=config.extra_info, name=config.name, attributes=config.attributes
+        )
+        session = self._progress.of(step.key)
+        try:
+            answer = await self._session.set_user_info(request)
+        except StepTimeout:
+            answer = en.SetUserInfoResponse(failure=_timeout("showing the user's info"))
+        before = fold.find_room(self._state.reported, config.room_id)
+        if before is None or not self._is_in(config.room_id, session):
+            return
+        if answer.failure.cause.reason == ty.REASON_UNSUPPORTED_BY_ENGINE:
+            session.applied = None  # not without joining anew
+            return
+        self._note_info(step.key, step.digest, answer.failure.cause)
+        status = st.RoomStatus()
+        status.CopyFrom(before)
+        status.ClearField("info_cause")
+        if answer.HasField("failure"):
+            status.info_cause.CopyFrom(answer.failure.cause)
+        else:
+            status.extra_info, status.name = answer.extra_info, answer.name
+            status.ClearField("attributes")
+            status.attributes.update(answer.attributes)
+        await self._state.record(room_changed(status))
+
+    def _note_info(self, key: Key, info: bytes, why_not: ty.Cause) -> None:
+        """Remember what was asked to be shown. What the token forbids is not tried again; what took too long is."""
+        progress = self._progress.of(key)
+        progress.is_info_refused = why_not.reason == ty.REASON_NO_PERMISSION
+        if why_not.reason and not progress.is_info_refused:
+            progress.info = b""
+            progress.retry_at = asyncio.get_running_loop().time() + INFO_AGAIN_S
+        else:
+            progress.info = info
 
     def room_lost(self, room_id: str) -> None:
         """The engine is restoring the connection; that is not waited for without end."""

@@ -179,6 +179,14 @@ class EngineServer(contract_grpc.EngineServicer):
         await self._step(request, context, f"room {room_id}", lambda: self._engine.leave(room_id))
         return contract.LeaveResponse()
 
+    async def SetUserInfo(self, request: contract.SetUserInfoRequest, context: Context) -> contract.SetUserInfoResponse:
+        try:
+            return await self._step(
+                request, context, f"room {request.room_id}", lambda: self._engine.set_user_info(request)
+            )
+        except EngineError as error:
+            return contract.SetUserInfoResponse(failure=_told("showing the user's info in", request.room_id, error))
+
     async def Publish(self, request: contract.PublishRequest, context: Context) -> contract.PublishResponse:
         try:
             status = await self._step(request, context, _stream(request), lambda: self._engine.publish(request))

@@ -95,6 +95,10 @@ class EngineSession:
         request.generation = self.generation
         await _made(self._steps.Leave(request, timeout=CLOSE_S))
 
+    async def set_user_info(self, request: en.SetUserInfoRequest) -> en.SetUserInfoResponse:
+        request.generation = self.generation
+        return await _made(self._steps.SetUserInfo(request, timeout=QUICK_S))
+
     async def publish(self, request: en.PublishRequest) -> en.PublishResponse:
         request.generation = self.generation
         return await _made(self._steps.Publish(request, timeout=PUBLISH_S))

@@ -18,6 +18,7 @@ from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.livekit import ffi
+from rtcagentd.engine.livekit.own_info import UserInfo
 from rtcagentd.engine.livekit.room import JoinedRoom
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
@@ -109,6 +110,10 @@ class LiveKitEngine:
         if room is not None:
             await asyncio.wait([room.close()])
             self._on_ended(room)
+
+    async def set_user_info(self, request: contract.SetUserInfoRequest) -> contract.SetUserInfoResponse:
+        info = UserInfo(request.extra_info, request.name, dict(request.attributes))
+        return await self._joined(request.room_id).set_user_info(info)
 
     async def publish(self, request: contract.PublishRequest) -> state.PublicationStatus:
         return await self._joined(request.room_id).publications.publish(request)

@@ -1,7 +1,6 @@
 """One room that the agent is in, or is about to be: an SDK Room and its listeners, from connect to disconnect."""
 
 import asyncio
-import contextlib
 import inspect
 import logging
 import math
@@ -21,6 +20,7 @@ from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.livekit import errors
 from rtcagentd.engine.livekit.media_watch import MediaWatch
 from rtcagentd.engine.livekit.messages import MAX_STREAM_BYTES, RoomMessages
+from rtcagentd.engine.livekit.own_info import OwnInfo, UserInfo
 from rtcagentd.engine.livekit.publications import Publications
 from rtcagentd.engine.livekit.slate_attributes import SlateAttributes
 from rtcagentd.engine.livekit.speakers import Speakers
@@ -37,7 +37,6 @@ CONNECT_ATTEMPT_S = 8.0  # for the signal connection; after a failure the SDK as
 # After JOIN_DEADLINE_S or a cancelled step: the SDK cannot take back a connect, it can only be waited for.
 ABANDONED_CONNECT_S = 30.0
 CLOSE_DEADLINE_S = 5.0
-METADATA_DEADLINE_S = 2.0
 QUIET_S = 0.25  # several round trips
 
 _QUALITY = {
@@ -83,7 +82,8 @@ class JoinedRoom:
         self._is_signal_lost = False
         self._joined_at = Timestamp()
         self._connected_at = -math.inf  # on the event loop's clock
-        self._metadata_changed = asyncio.Event()
+        self._own_info = OwnInfo(config.room_id, self._room)
+        self._info_error: EngineError | None = None  # why the room does not show what was asked for
         self._closing: asyncio.Task[None] | None = None
         self._listen()
 
@@ -95,7 +95,9 @@ class JoinedRoom:
             if not done:
                 raise EngineError(types.REASON_TIMEOUT, f"joining took longer than {JOIN_DEADLINE_S:g} s")
             connecting.result()
-            await self._confirm_extra_info()
+            config = self.config
+            # The daemon puts it into the tokens that it signs; a controller's own token may lack it.
+            await self.set_user_info(UserInfo(config.extra_info, config.name, dict(config.attributes)))
         except rtc.ConnectError as error:
             raise errors.join_error(error.message, self.config.server_url) from None
         except BaseException:
@@ -134,6 +136,9 @@ class JoinedRoom:
             user_id=local.identity,
             server_url=self.config.server_url,
             extra_info=local.metadata,
+            name=local.name,
+            attributes=dict(local.attributes),
+            info_cause=self._info_error.cause() if self._info_error is not None else None,
             joined_at=self._joined_at,
             quality=_QUALITY.get(local.connection_quality, state.CONNECTION_QUALITY_UNSPECIFIED),
         )
@@ -166,24 +171,23 @@ class JoinedRoom:
         if not connecting.cancelled() and connecting.exception() is None:
             await asyncio.wait([self.close()])
 
-    async def _confirm_extra_info(self) -> None:
-        # The daemon puts it into the tokens that it mints; a controller's own token may lack it.
-        wanted = self.config.extra_info
+    async def set_user_info(self, info: UserInfo) -> contract.SetUserInfoResponse:
+        """Show the others `info`; what the room has then."""
+        before = self._own_info.seen()
+        self._info_error = await self._own_info.show(info)
+        if self._own_info.seen() != before:
+            self._on_info_changed(self._room.local_participant)
+        if self._info_error is None or self._info_error.reason != types.REASON_UNSUPPORTED_BY_ENGINE:
+            self.config.extra_info, self.config.name = info.extra_info, info.name
+            self.config.attributes.clear()
+            self.config.attributes.update(info.attributes)
         local = self._room.local_participant
-        if not wanted or local.metadata == wanted:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(METADATA_DEADLINE_S):
-                if local.permissions.can_update_metadata:
-                    await local.set_metadata(wanted)
-                    while local.metadata != wanted:
-                        self._metadata_changed.clear()
-                        await self._metadata_changed.wait()
-        if local.metadata != wanted:
-            message = f"{self.config.room_id} does not show extra_info: the token does not let this user change it"
-            log.warning(message)
-            cause = types.Cause(reason=types.REASON_NO_PERMISSION, message=message)
-            self._events.emit(contract.EngineEvent(warning=contract.Warning(cause=cause)))
+        answer = contract.SetUserInfoResponse(
+            extra_info=local.metadata, name=local.name, attributes=dict(local.attributes)
+        )
+        if self._info_error is not None:
+            answer.failure.CopyFrom(self._info_error.failure())
+        return answer
 
     async def _close(self) -> None:
         try:
@@ -212,6 +216,7 @@ class JoinedRoom:
         self._on("participant_disconnected", self._on_user_left)
         self._on("participant_metadata_changed", self._on_info_changed)
         self._on("participant_name_changed", self._on_info_changed)
+        self._on("participant_attributes_changed", lambda _changed, participant: self._on_info_changed(participant))
         self._on("connection_quality_changed", self._on_quality)
         self._on("data_received", self.messages.on_packet)
         self._on("track_published", subscriptions.on_published)
@@ -250,12 +255,15 @@ class JoinedRoom:
 
     def _on_info_changed(self, participant: rtc.Participant) -> None:
         if participant is self._room.local_participant:
-            self._metadata_changed.set()
+            self._own_info.changed.set()
+            if self._own_info.is_changing:
+                return  # told once, when all of it is as asked
         event = contract.UserInfoChanged(
             room_id=self.config.room_id,
             user_id=participant.identity,
             extra_info=participant.metadata,
             name=participant.name,
+            attributes=dict(participant.attributes),
         )
         self._events.emit(contract.EngineEvent(user_info_changed=event))
 
@@ -318,6 +326,7 @@ class JoinedRoom:
             user_id=participant.identity,
             extra_info=participant.metadata,
             name=participant.name,
+            attributes=dict(participant.attributes),
             streams=streams,
             quality=_QUALITY.get(participant.connection_quality, state.CONNECTION_QUALITY_UNSPECIFIED),
         )

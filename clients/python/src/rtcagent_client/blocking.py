@@ -159,6 +159,7 @@ class Client:
     join_room = _method(rooms_calls.join_room)
     leave_room = _method(rooms_calls.leave_room)
     update_token = _method(rooms_calls.update_token)
+    set_user_info = _method(rooms_calls.set_user_info)
     list_rooms = _method(rooms_calls.list_rooms)
     create_invite = _method(rooms_calls.create_invite)
     publish_stream = _method(rooms_calls.publish_stream)

@@ -19,7 +19,12 @@ from rtcagent_client.words import enum_value, enum_word
 
 PARTS = [each.name for each in DesiredState.DESCRIPTOR.fields if each.is_repeated]
 
-_TOLD = {"order", "has_token", "revision"}  # what only the agent says: written on request, and skipped when read
+_TOLD = {
+    "order",
+    "has_token",
+    "token_expires_at",
+    "revision",
+}  # what only the agent says: written on request, and skipped when read
 _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32,
     FieldDescriptor.CPPTYPE_INT64,
@@ -96,7 +101,9 @@ def _tree_of(message: Message, with_orders: bool) -> dict[str, Any]:
     for each, value in message.ListFields():
         if each.name in _TOLD and not with_orders:
             continue
-        if each.is_repeated:
+        if _is_map(each):
+            tree[each.name] = dict(sorted(value.items()))
+        elif each.is_repeated:
             tree[each.name] = [_plain(each, one, with_orders) for one in value]
         else:
             tree[each.name] = _plain(each, value, with_orders)
@@ -156,7 +163,9 @@ class _Reader:
             self._field(value_node, into, fields[key], inner)
 
     def _field(self, node: yaml.Node, into: Message, each: FieldDescriptor, place: str) -> None:
-        if each.is_repeated:
+        if _is_map(each):
+            self._map(node, getattr(into, each.name), place)
+        elif each.is_repeated:
             self._list(node, into, each, place)
         elif each.message_type is not None:
             self.message(node, getattr(into, each.name), place)
@@ -176,6 +185,22 @@ class _Reader:
             self._document.parts.append(each.name)
         for index, item in enumerate(node.value):
             self.message(item, getattr(into, each.name).add(), f"{place}[{index}]")
+
+    def _map(self, node: yaml.Node, into: Any, place: str) -> None:
+        """Texts by name."""
+        if not isinstance(node, yaml.MappingNode):
+            self._wrong(node, place, f"expected names and values ({{}} for none), found {_found(node)}")
+            return
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else _found(key_node)
+            inner = f"{place}.{key}"
+            self._document.lines.setdefault(inner, key_node.start_mark.line + 1)
+            if key in into:
+                self._wrong(key_node, inner, "the key is there twice")
+            elif _tag(value_node) != "str":
+                self._wrong(value_node, inner, f"expected text, found {_found(value_node)}: put it in quotes")
+            else:
+                into[key] = value_node.value
 
     def _scalar(self, node: yaml.Node, each: FieldDescriptor, place: str) -> Any:
         """The value for a field; None where there is none, which is noted."""
@@ -219,6 +244,10 @@ class _Reader:
     def _wrong(self, node: yaml.Node, place: str, text: str) -> None:
         where = f"{self._document.name}:{node.start_mark.line + 1}"
         self.problems.append(f"{where}: {place}: {text}" if place else f"{where}: {text}")
+
+
+def _is_map(each: FieldDescriptor) -> bool:
+    return each.message_type is not None and each.message_type.GetOptions().map_entry
 
 
 def _tag(node: yaml.Node) -> str:

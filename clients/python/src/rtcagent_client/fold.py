@@ -4,7 +4,7 @@ The daemon keeps its own reported state with this very function, so that a watch
 GetState would say.
 """
 
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence
 from typing import Any
 
 from rtcagent.v1 import event_pb2 as ev
@@ -136,11 +136,13 @@ def _user_info_changed(state: st.ReportedState, changed: ev.UserInfoChanged) -> 
     if room is None:
         return
     if room.user_id == changed.user_id:
-        room.extra_info = changed.extra_info
+        room.extra_info, room.name = changed.extra_info, changed.name
+        _replace(room.attributes, changed.attributes)
     for user in room.users:
         if user.user_id == changed.user_id:
             user.extra_info = changed.extra_info
             user.name = changed.name
+            _replace(user.attributes, changed.attributes)
 
 
 def _connection_quality_changed(state: st.ReportedState, changed: ev.ConnectionQualityChanged) -> None:
@@ -245,6 +247,11 @@ def _put(items: MutableSequence[Any], item: Any, key: Callable[[Any], Any]) -> N
             items.insert(index, item)
             return
     items.append(item)
+
+
+def _replace(items: MutableMapping[str, str], others: Mapping[str, str]) -> None:
+    items.clear()
+    items.update(others)
 
 
 def _drop(items: MutableSequence[Any], matches: Callable[[Any], bool]) -> None:

@@ -5,6 +5,7 @@ Every order takes `wait_ms` (how long the agent waits for the outcome; default 5
 of raising Waiting, Refused or Superseded.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 from rtcagent.v1.rooms_pb2 import (
@@ -15,6 +16,7 @@ from rtcagent.v1.rooms_pb2 import (
     ListRoomsRequest,
     MuteStreamRequest,
     PublishStreamRequest,
+    SetUserInfoRequest,
     SubscribeStreamRequest,
     UnpublishStreamRequest,
     UnsubscribeStreamRequest,
@@ -48,6 +50,8 @@ def join_room(
     token: str = "",
     user_id: str = "",
     extra_info: str = "",
+    name: str = "",
+    attributes: Mapping[str, str] | None = None,
     profile: ProfileName | int | None = None,
     auto_publish: bool = True,
     auto_subscribe_audio: bool = True,
@@ -60,8 +64,9 @@ def join_room(
     """Ask for the agent to be in a room. For a room that it is in already, changes how.
 
     `server_url` (ws:// or wss://) and `token` default to the agent's own server and a token that it mints; `user_id`
-    to the token's, else the agent's name; `extra_info` is JSON text shown to the other users. Raises InvalidArgument
-    (ids, token, extra_info), FailedPrecondition (NO_SERVER, NO_SERVER_KEY), ResourceExhausted.
+    to the token's, else the agent's name; `extra_info` (JSON text), `name` and `attributes` are shown to the other
+    users. For standby, turn the three `auto_` off. Raises InvalidArgument (ids, token, what is shown),
+    FailedPrecondition (NO_SERVER, NO_SERVER_KEY), ResourceExhausted.
     """
     config = RoomConfig(
         room_id=room_id,
@@ -69,6 +74,8 @@ def join_room(
         token=token,
         user_id=user_id,
         extra_info=extra_info,
+        name=name,
+        attributes=attributes,
         profile=enum_value(RoomProfile, profile),
         auto_publish=auto_publish,
         auto_subscribe_audio=auto_subscribe_audio,
@@ -102,6 +109,32 @@ def update_token(
     """
     request = UpdateTokenRequest(room_id=room_id, token=token, order=order_options(wait_ms, keep, request_id))
     return order_call("rooms", "UpdateToken", request, wait_ms=wait_ms, check=check)
+
+
+def set_user_info(
+    room_id: str,
+    *,
+    extra_info: str | None = None,
+    name: str | None = None,
+    attributes: Mapping[str, str] | None = None,
+    wait_ms: int | None = None,
+    keep: Keep | None = None,
+    request_id: str | None = None,
+    check: bool = True,
+) -> Call[OrderResult]:
+    """Change what the others of a room see of the agent, without leaving it. What is None stays as it was asked for;
+    `attributes` are added to those asked for, and one with an empty value is taken away.
+
+    NotFound: the agent was not asked to be in it. Raises InvalidArgument; Refused: the room token does not allow it.
+    """
+    request = SetUserInfoRequest(
+        room_id=room_id,
+        extra_info=extra_info,
+        name=name,
+        attributes=attributes,
+        order=order_options(wait_ms, keep, request_id),
+    )
+    return order_call("rooms", "SetUserInfo", request, wait_ms=wait_ms, check=check)
 
 
 def list_rooms() -> Call[list[RoomStatus]]:

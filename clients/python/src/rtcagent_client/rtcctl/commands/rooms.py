@@ -1,4 +1,4 @@
-"""rooms, join, leave, token, invite, publish, unpublish, mute, unmute, subscribe, unsubscribe."""
+"""rooms, join, leave, token, user-info, invite, publish, unpublish, mute, unmute, subscribe, unsubscribe."""
 
 import argparse
 import functools
@@ -33,6 +33,12 @@ def add(subparsers: Subparsers) -> None:
     token.add_argument("room", metavar="ROOM")
     token.add_argument("--room-token-file", metavar="FILE", required=True, help="the room token, - for standard input")
     add_order_options(token, keep=False)
+    info = command(subparsers, "user-info", _user_info, "change what the others of a room see of the agent")
+    info.add_argument("room", metavar="ROOM")
+    info.add_argument("--name", help="the name shown; empty for none")
+    info.add_argument("--extra-info", metavar="JSON", help="empty for none")
+    _add_attributes(info, "; an empty VALUE takes it away")
+    add_order_options(info)
     invite = command(subparsers, "invite", _invite, "print an address and a token to join a room with")
     invite.add_argument("room", metavar="ROOM")
     invite.add_argument("--user", metavar="NAME", required=True, help="user id of whoever joins with it")
@@ -60,11 +66,29 @@ def _add_join(subparsers: Subparsers) -> None:
     )
     join.add_argument("--user", metavar="ID", default="", help="default: the token's, else the agent's name")
     join.add_argument("--extra-info", metavar="JSON", default="", help="shown to the other users")
+    join.add_argument("--name", default="", help="the name that the other users are shown (default: the token's)")
+    _add_attributes(join, "")
+    join.add_argument(
+        "--standby", action="store_true", help="publish and receive nothing: be there for messages, a ring say"
+    )
     join.add_argument("--profile", choices=enum_words(RoomProfile), help="kind of room (default communication)")
     join.add_argument("--no-auto-publish", action="store_true", help="publish nothing without `rtcctl publish`")
     join.add_argument("--no-auto-subscribe-audio", action="store_true", help="no sound without `rtcctl subscribe`")
     join.add_argument("--no-auto-subscribe-video", action="store_true", help="no video without `rtcctl subscribe`")
     add_order_options(join)
+
+
+def _add_attributes(parser: argparse.ArgumentParser, more: str) -> None:
+    parser.add_argument(
+        "--attribute", metavar="KEY=VALUE", type=_pair, action="append", default=[], help=f"may be repeated{more}"
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
 
 
 def _add_publish(subparsers: Subparsers) -> None:
@@ -112,10 +136,12 @@ def _join(client: Client, args: argparse.Namespace, screen: Screen) -> int:
         token=read_secret(args.room_token_file) if args.room_token_file else "",
         user_id=args.user,
         extra_info=args.extra_info,
+        name=args.name,
+        attributes=dict(args.attribute),
         profile=args.profile,
-        auto_publish=not args.no_auto_publish,
-        auto_subscribe_audio=not args.no_auto_subscribe_audio,
-        auto_subscribe_video=not args.no_auto_subscribe_video,
+        auto_publish=not (args.no_auto_publish or args.standby),
+        auto_subscribe_audio=not (args.no_auto_subscribe_audio or args.standby),
+        auto_subscribe_video=not (args.no_auto_subscribe_video or args.standby),
         check=False,
         **order_arguments(args),
     )
@@ -130,6 +156,18 @@ def _leave(client: Client, args: argparse.Namespace, screen: Screen) -> int:
 def _token(client: Client, args: argparse.Namespace, screen: Screen) -> int:
     token = read_secret(args.room_token_file)
     result = client.update_token(args.room, token, check=False, **order_arguments(args))
+    return show_result(result, screen)
+
+
+def _user_info(client: Client, args: argparse.Namespace, screen: Screen) -> int:
+    result = client.set_user_info(
+        args.room,
+        extra_info=args.extra_info,
+        name=args.name,
+        attributes=dict(args.attribute),
+        check=False,
+        **order_arguments(args),
+    )
     return show_result(result, screen)
 
 

@@ -89,7 +89,8 @@ def _quality(event: Any) -> str:
 
 def _user_info(event: Any) -> str:
     info = f" {event.extra_info}" if event.extra_info else ""
-    return f"{event.user_id} in {event.room_id}{f' ({event.name})' if event.name else ''}{info}"
+    attributes = "".join(f" {key}={value}" for key, value in sorted(event.attributes.items()))
+    return f"{event.user_id} in {event.room_id}{f' ({event.name})' if event.name else ''}{info}{attributes}"
 
 
 SUMMARIES: dict[str, Callable[[Any], str]] = {
@@ -121,4 +122,7 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     "stream_republished": lambda e: f"stream {e.room_id}/{e.source_id}: nothing of it was sent for {e.gap_ms} ms",
     "playback_state_changed": lambda e: f"speaker: {phrases.playback(e.playback)}{_why(e.playback)}",
     "active_speaker_changed": lambda e: f"{e.user_id} speaks in {e.room_id}",
+    "token_will_expire": lambda e: (
+        f"the token of {e.user_id} for room {e.room_id} expires at {phrases.local(e.expires_at):%H:%M:%S}"
+    ),
 }

@@ -1,6 +1,6 @@
 """What `rtcctl rooms` and `rtcctl invite` show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rtcagent.v1.rooms_pb2 import CreateInviteResponse
 from rtcagent.v1.state_pb2 import (
@@ -36,6 +36,12 @@ def room_text(room: RoomStatus) -> str:
     return f"{text}: {describe_cause(room.cause)}" if room.HasField("cause") else text
 
 
+def info_text(name: str, extra_info: str, attributes: Mapping[str, str]) -> str:
+    """'"Front desk", {"seat": 4}, floor=2'"""
+    pairs = (f"{key}={value}" for key, value in sorted(attributes.items()))
+    return phrases.joined(f'"{name}"' if name else "", extra_info, *pairs)
+
+
 def show_rooms(rooms: Sequence[RoomStatus], screen: Screen) -> None:
     if not rooms:
         screen.line("the agent is asked to be in no room: see rtcctl join")
@@ -43,6 +49,10 @@ def show_rooms(rooms: Sequence[RoomStatus], screen: Screen) -> None:
         text = screen.paint(room_text(room), _COLOURS.get(room.state, "yellow"))
         screen.line(f"{screen.paint(room.room_id, 'bold')}: {text}")
         rows = []
+        if shown := info_text(room.name, room.extra_info, room.attributes):
+            rows.append(("shown to others", shown))
+        if room.HasField("info_cause"):
+            rows.append(("not shown", describe_cause(room.info_cause)))
         for publication in room.publications:
             state = phrases.joined(
                 enum_word(PublicationState, publication.state),
@@ -53,7 +63,7 @@ def show_rooms(rooms: Sequence[RoomStatus], screen: Screen) -> None:
             rows.append((f"send {publication.source_id}", state + cause))
         for user in room.users:
             quality = f"{phrases.low(ConnectionQuality, user.quality)} connection" if user.quality else ""
-            rows.append((f"user {user.user_id}", quality))
+            rows.append((f"user {user.user_id}", phrases.joined(quality, info_text(user.name, "", user.attributes))))
             for stream in user.streams:
                 state = phrases.joined(
                     enum_word(SubscriptionState, stream.subscription) if stream.subscription else "published",
