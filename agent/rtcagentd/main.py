@@ -39,6 +39,7 @@ from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.room_tokens import ServerKey
 from rtcagentd.control.state import State
+from rtcagentd.control.statistics import StatisticsDesk
 from rtcagentd.control.token_expiry import TokenExpiry
 from rtcagentd.journal.journal import Journal
 from rtcagentd.journal.retention import Retention
@@ -123,7 +124,7 @@ async def run(config: Config, config_path: Path) -> None:
         api = ApiServer(
             config.listeners,
             agent,
-            RoomsService(state, orders, desk, reconciler, messages),
+            RoomsService(state, orders, desk, reconciler, messages, StatisticsDesk(state, reconciler)),
             CaptureService(orders, desk, reconciler),
             DevicesService(state, orders, desk, reconciler, AudioReadings(state, reconciler)),
             ScreenService(state, orders, desk, reconciler),

@@ -27,6 +27,7 @@ from rtcagent.v1 import (
     messages_pb2,
     rooms_pb2,
     rooms_pb2_grpc,
+    statistics_pb2,
 )
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import state_pb2 as st
@@ -208,6 +209,13 @@ class FakeAgent:
     def WatchAudioProperties(self, request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
         self._receive("WatchAudioProperties", request, context)
         yield devices_pb2.WatchAudioPropertiesResponse(interval_ms=1000)
+
+    def WatchStatistics(self, request: Any, context: grpc.ServicerContext) -> Iterator[Message]:
+        self._receive("WatchStatistics", request, context)
+        yield statistics_pb2.WatchStatisticsResponse()
+        yield statistics_pb2.WatchStatisticsResponse(statistics=statistics_pb2.Statistics(interval_ms=2000))
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping)
 
     def _receive(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}

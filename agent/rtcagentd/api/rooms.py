@@ -7,24 +7,33 @@ from rtcagent.v1 import rooms_pb2, rooms_pb2_grpc
 
 from rtcagentd.api.messages import MessageCalls
 from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.statistics import StatisticsCalls
 from rtcagentd.control import user_info
 from rtcagentd.control.messages import Messages
 from rtcagentd.control.orders import Orders
 from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.state import State
+from rtcagentd.control.statistics import StatisticsDesk
 
 
-class RoomsService(MessageCalls, rooms_pb2_grpc.RoomsServicer):
+class RoomsService(MessageCalls, StatisticsCalls, rooms_pb2_grpc.RoomsServicer):
     """See proto/rtcagent/v1/rooms.proto."""
 
     def __init__(
-        self, state: State, orders: Orders, desk: OrderDesk, reconciler: Reconciler, messages: Messages
+        self,
+        state: State,
+        orders: Orders,
+        desk: OrderDesk,
+        reconciler: Reconciler,
+        messages: Messages,
+        statistics: StatisticsDesk,
     ) -> None:
         self._state = state
         self._orders = orders
         self._desk = desk
         self._reconciler = reconciler
         self._messages = messages
+        self._statistics = statistics
 
     async def JoinRoom(self, request: rooms_pb2.JoinRoomRequest, context: Any) -> rooms_pb2.JoinRoomResponse:
         edits = self._orders.join_room(request, self._reconciler.attached.limits)

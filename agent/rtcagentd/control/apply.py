@@ -95,7 +95,7 @@ def asked_for(
 
     def subscription(wanted: st.DesiredSubscription) -> Edits:
         request = rooms_pb2.SubscribeStreamRequest(
-            room_id=wanted.room_id, user_id=wanted.user_id, kind=wanted.kind, name=wanted.name
+            room_id=wanted.room_id, user_id=wanted.user_id, kind=wanted.kind, name=wanted.name, quality=wanted.quality
         )
         return orders.subscribe_stream(request, wanted.subscribed)
 

@@ -112,6 +112,25 @@ def encoder(config: ty.VideoEncoderConfig) -> None:
         raise invalid("encoder.degradation", "DEGRADATION_UNKNOWN", "this agent knows no such degradation preference")
 
 
+def stream_quality(asked: ty.StreamQuality) -> None:
+    """In which quality another user's video is wanted."""
+    if asked.layer not in ty.StreamQuality.Layer.values():
+        raise invalid("quality.layer", "QUALITY_INVALID", f"this agent knows no layer {asked.layer}")
+    if bool(asked.width) != bool(asked.height):
+        raise invalid("quality", "QUALITY_INVALID", "width and height go together: set both, or neither")
+    if asked.width and asked.layer:
+        raise invalid("quality", "QUALITY_INVALID", "a layer and a size do not go together: choose one")
+    if asked.width > 7680 or asked.height > 4320:
+        raise invalid("quality", "QUALITY_INVALID", f"{asked.width}x{asked.height} is larger than 7680x4320")
+
+
+def statistics_interval(interval_ms: int, field: str) -> None:
+    """How often statistics are told."""
+    if interval_ms and not 200 <= interval_ms <= 60_000:
+        text = f"the interval is {interval_ms} ms, not 200-60000 (or 0, for every 2000)"
+        raise invalid(field, "INTERVAL_INVALID", text)
+
+
 def stream_name(text: str) -> str:
     """What a stream is called, as given."""
     if len(text) > 128:

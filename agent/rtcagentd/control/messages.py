@@ -5,6 +5,7 @@ What arrives changes nothing here but the log: nothing that comes from a room is
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ LOGGED_PER_S = 20.0
 LOGGED_BURST = 100.0
 LOGGED_BYTES_PER_S = 256.0 * 1024
 LOGGED_BYTES_BURST = 1024.0 * 1024
+
+JUST_CAME_S = 4.0  # livekit-server tells of users who publish nothing up to 3 s late
 
 # What waits for one watcher.
 MAX_WAITING = 1_000
@@ -128,9 +131,8 @@ class Messages:
         if room.state == st.ROOM_STATE_RECONNECTING:
             text = f"the connection to room {message.room_id!r} is being restored: try again"
             raise unavailable("ROOM_RECONNECTING", text, room_id=message.room_id)
-        present = {user.user_id for user in room.users}
         for user_id in message.user_ids:
-            if user_id not in present:
+            if not await self._is_present(message.room_id, user_id):
                 text = f"user {user_id!r} is not in room {message.room_id!r}"
                 raise not_found("USER_NOT_FOUND", text, room_id=message.room_id, user_id=user_id)
         answer = await self._reconciler.ask(
@@ -141,6 +143,15 @@ class Messages:
         response = msg.SendMessageResponse(form=message.form, size_bytes=_size(message))
         response.sent_at.GetCurrentTime()
         return response
+
+    async def _is_present(self, room_id: str, user_id: str) -> bool:
+        """Whether a user is in a room. Who has just come may have sent a message before that was written down."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(JUST_CAME_S):
+                while fold.find_user(self._state.reported, room_id, user_id) is None:
+                    await self._state.wait_for_change(self._state.version)
+                return True
+        return False
 
     async def watch(
         self, room_ids: Collection[str], topics: Collection[str]

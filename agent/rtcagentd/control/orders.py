@@ -64,6 +64,7 @@ class Orders:
         user_info.check(config, limits.max_extra_info_bytes)
         if config.profile not in ty.RoomProfile.values():
             raise invalid("config.profile", "PROFILE_UNKNOWN", f"this agent knows no room profile {config.profile}")
+        checks.statistics_interval(config.statistics_interval_ms, "config.statistics_interval_ms")
         config.profile = config.profile or ty.ROOM_PROFILE_COMMUNICATION
         for name in ("auto_publish", "auto_subscribe_audio", "auto_subscribe_video"):
             setattr(config, name, getattr(config, name) if config.HasField(name) else True)
@@ -181,10 +182,14 @@ class Orders:
         kind = request.kind or ty.STREAM_KIND_CAMERA
         if kind not in ty.StreamKind.values():
             raise invalid("kind", "VALUE_UNKNOWN", f"this agent knows no stream kind {kind}")
+        quality = request.quality if isinstance(request, rooms_pb2.SubscribeStreamRequest) else ty.StreamQuality()
+        checks.stream_quality(quality)
         key = subscription_key(request.room_id, request.user_id, kind, request.name)
         ordered = st.DesiredSubscription(
             room_id=request.room_id, user_id=request.user_id, kind=kind, name=request.name, subscribed=subscribed
         )
+        if quality.ByteSize():
+            ordered.quality.CopyFrom(quality)
         return lambda edits: edits.put(key, ordered)
 
     # -- capture

@@ -27,6 +27,7 @@ from rtcagentd.control.wanted import (
     names_device,
     resolve,
     stand_in,
+    wanted_quality,
     wanted_streams,
     wants_subscription,
 )
@@ -127,6 +128,7 @@ class SetSubscribed:
     kind: ty.StreamKind.ValueType
     name: str
     subscribed: bool
+    quality: ty.StreamQuality
 
 
 Step: TypeAlias = (
@@ -166,6 +168,7 @@ def room_digest(room: st.DesiredRoom, token: str) -> bytes:
     config.ClearField("extra_info")
     config.ClearField("name")
     config.ClearField("attributes")
+    config.ClearField("statistics_interval_ms")
     return digest(config, rights(token))
 
 
@@ -314,9 +317,14 @@ def _subscriptions(state: State, progress: ProgressTable) -> Iterator[Step]:
                         continue
                     wants = _is_auto_subscribed(state, room.room_id, stream.kind)  # the order about it has ended
                 is_subscribed = stream.subscription == st.SUBSCRIPTION_STATE_SUBSCRIBED
-                asked = digest(str(wants))
-                if is_subscribed != wants and progress.peek(key).applied != asked:
-                    yield SetSubscribed(key, asked, room.room_id, user.user_id, stream.kind, stream.name, wants)
+                quality = wanted_quality(state, room.room_id, user.user_id, stream.kind, stream.name)
+                asked = digest(str(wants), quality)
+                applied = progress.peek(key).applied
+                is_other_quality = applied not in (None, asked) if not quality.ByteSize() else applied != asked
+                if (is_subscribed != wants or (wants and is_other_quality)) and applied != asked:
+                    yield SetSubscribed(
+                        key, asked, room.room_id, user.user_id, stream.kind, stream.name, wants, quality
+                    )
 
 
 def _is_auto_subscribed(state: State, room_id: str, kind: ty.StreamKind.ValueType) -> bool:

@@ -377,6 +377,7 @@ class Steps:
             kind=step.kind,
             name=step.name,
             subscribed=step.subscribed,
+            quality=step.quality,
         )
         session = self._progress.of(room_key(step.room_id))
         try:

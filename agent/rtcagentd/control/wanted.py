@@ -115,6 +115,20 @@ def wants_subscription(
     return None
 
 
+def wanted_quality(
+    state: State, room_id: str, user_id: str, kind: ty.StreamKind.ValueType, name: str
+) -> ty.StreamQuality:
+    """The quality that a remote stream was ordered in; empty where none was."""
+    for key in (
+        subscription_key(room_id, user_id, kind, name),
+        subscription_key(room_id, user_id, kind, ""),
+    ):
+        found = state.get(key, st.DesiredSubscription)
+        if found is not None:
+            return found.quality
+    return ty.StreamQuality()
+
+
 def find_device(
     state: State, match: ty.Slot.Match, kind: ty.Device.Kind.ValueType = ty.Device.KIND_CAMERA
 ) -> ty.Device | None:

@@ -77,8 +77,16 @@ class Engine(Protocol):
     async def unpublish(self, room_id: str, source_id: str) -> None: ...
     def set_muted(self, room_id: str, source_id: str, muted: bool) -> None: ...
     async def set_subscribed(
-        self, room_id: str, user_id: str, kind: types.StreamKind.ValueType, name: str, subscribed: bool
+        self,
+        room_id: str,
+        user_id: str,
+        kind: types.StreamKind.ValueType,
+        name: str,
+        subscribed: bool,
+        quality: types.StreamQuality | None = None,
     ) -> None: ...
+    async def statistics(self) -> contract.GetStatisticsResponse:
+        """What is counted of rooms and streams since they began."""
 
     async def send_message(self, message: msg.SendMessageRequest) -> None:
         """Hand a message to the room server."""

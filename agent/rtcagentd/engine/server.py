@@ -220,7 +220,8 @@ class EngineServer(contract_grpc.EngineServicer):
                 context,
                 key,
                 lambda: self._engine.set_subscribed(
-                    request.room_id, request.user_id, request.kind, request.name, request.subscribed
+                    *(request.room_id, request.user_id, request.kind, request.name, request.subscribed),
+                    request.quality,
                 ),
             )
         except EngineError as error:
@@ -320,6 +321,12 @@ class EngineServer(contract_grpc.EngineServicer):
             return contract.ListScreenSourcesResponse(screens=await screens.list_sources(request.thumbnail_width))
         except EngineError as error:
             return contract.ListScreenSourcesResponse(failure=error.failure())
+
+    async def GetStatistics(
+        self, request: contract.GetStatisticsRequest, context: Context
+    ) -> contract.GetStatisticsResponse:
+        await self._check(request, context)
+        return await self._engine.statistics()
 
     async def Shutdown(self, request: contract.ShutdownRequest, context: Context) -> contract.ShutdownResponse:
         await self._check(request, context)

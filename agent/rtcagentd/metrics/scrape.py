@@ -38,6 +38,7 @@ class Readings:
 
     stats: cap.GetCaptureStatsResponse | None = None
     heartbeat: en.HeartbeatResponse | None = None
+    network: en.GetStatisticsResponse | None = None
     store_bytes: int = 0
     oldest_seq: int = 0
 
@@ -107,6 +108,7 @@ class Scrape:
         async def ask(session: EngineSession) -> None:
             readings.heartbeat = await session.heartbeat(ENGINE_ANSWER_S)
             readings.stats = (await session.media_stats()).stats
+            readings.network = await session.statistics()
 
         with contextlib.suppress(OrderError, TimeoutError):
             async with asyncio.timeout(ENGINE_ANSWER_S):
@@ -122,6 +124,8 @@ class Scrape:
         self._add_engine(families, readings)
         if readings.stats is not None:
             _add_media(families, readings.stats)
+        if readings.network is not None:
+            _add_network(families, readings.network)
         self._add_journal(families, readings)
         families.add("rtcagent_watchers", self._watchers())
         if self._instruments.room_server_up is not None:
@@ -205,6 +209,22 @@ def _add_media(families: Families, stats: cap.GetCaptureStatsResponse) -> None:
         of = (remote.room_id, remote.user_id, kind, remote.name)
         families.add("rtcagent_remote_stream_frames_received_total", remote.frames_received, *of)
         families.add("rtcagent_remote_stream_longest_gap_seconds", remote.longest_gap_us / 1e6, *of)
+
+
+def _add_network(families: Families, counted: en.GetStatisticsResponse) -> None:
+    for room in counted.rooms:
+        families.add("rtcagent_room_round_trip_seconds", room.rtt_ms / 1000, room.room_id)
+        families.add("rtcagent_room_sent_bytes_total", room.sent_bytes, room.room_id)
+        families.add("rtcagent_room_received_bytes_total", room.received_bytes, room.room_id)
+    for stream in counted.streams:
+        if not stream.user_id:
+            of: tuple[str, ...] = (stream.room_id, stream.source_id)
+            families.add("rtcagent_publication_packets_lost_total", stream.packets_lost, *of)
+            continue
+        kind = ty.StreamKind.Name(stream.kind).removeprefix("STREAM_KIND_").lower()
+        of = (stream.room_id, stream.user_id, kind, stream.name)
+        families.add("rtcagent_remote_stream_packets_lost_total", stream.packets_lost, *of)
+        families.add("rtcagent_remote_stream_freezes_total", stream.freeze_count, *of)
 
 
 def _size(store: Path) -> int:

@@ -112,6 +112,28 @@ METRICS = [
         ("room", "user", "kind", "name"),
         "The longest time between two received frames.",
     ),
+    # the way through the network, as the SDK counts it since the connection or stream began
+    Metric("rtcagent_room_round_trip_seconds", "gauge", ("room",), "Round trip to the room server."),
+    Metric("rtcagent_room_sent_bytes_total", "counter", ("room",), "Bytes sent to the room server, all in all."),
+    Metric("rtcagent_room_received_bytes_total", "counter", ("room",), "Bytes received from it, all in all."),
+    Metric(
+        "rtcagent_publication_packets_lost_total",
+        "counter",
+        ("room", "source"),
+        "Packets of an own stream that the room server did not get.",
+    ),
+    Metric(
+        "rtcagent_remote_stream_packets_lost_total",
+        "counter",
+        ("room", "user", "kind", "name"),
+        "Packets of another user's stream that did not arrive.",
+    ),
+    Metric(
+        "rtcagent_remote_stream_freezes_total",
+        "counter",
+        ("room", "user", "kind", "name"),
+        "Pictures of another user's stream that came late enough to be seen.",
+    ),
     # the log and the store
     Metric("rtcagent_journal_last_seq", "gauge", (), "The newest event's place in the log."),
     Metric("rtcagent_journal_events_total", "counter", (), "Events written down since the daemon started."),

@@ -152,6 +152,11 @@ class EngineSession:
         request = en.ListScreenSourcesRequest(generation=self.generation, thumbnail_width=thumbnail_width)
         return await _made(self._steps.ListScreenSources(request, timeout=QUICK_S))
 
+    async def statistics(self) -> en.GetStatisticsResponse:
+        return await _made(
+            self._steps.GetStatistics(en.GetStatisticsRequest(generation=self.generation), timeout=QUICK_S)
+        )
+
     async def shutdown(self) -> None:
         await _made(self._control.Shutdown(en.ShutdownRequest(generation=self.generation), timeout=SHUTDOWN_S))
 

@@ -127,9 +127,23 @@ class LiveKitEngine:
         self._joined(room_id).publications.set_muted(source_id, muted)
 
     async def set_subscribed(
-        self, room_id: str, user_id: str, kind: types.StreamKind.ValueType, name: str, subscribed: bool
+        self,
+        room_id: str,
+        user_id: str,
+        kind: types.StreamKind.ValueType,
+        name: str,
+        subscribed: bool,
+        quality: types.StreamQuality | None = None,
     ) -> None:
-        await self._joined(room_id).subscriptions.set_subscribed((user_id, kind, name), subscribed)
+        await self._joined(room_id).subscriptions.set_subscribed((user_id, kind, name), subscribed, quality)
+
+    async def statistics(self) -> contract.GetStatisticsResponse:
+        response = contract.GetStatisticsResponse()
+        joined = [room for _, room in sorted(self._rooms.items()) if room.is_joined]
+        for room, streams in await asyncio.gather(*(each.statistics() for each in joined)):
+            response.rooms.append(room)
+            response.streams.extend(streams)
+        return response
 
     async def send_message(self, message: msg.SendMessageRequest) -> None:
         await self._joined(message.room_id).messages.send(message)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from livekit.rtc import _ffi_client
 from livekit.rtc._proto import audio_frame_pb2 as proto_audio
 from livekit.rtc._proto import ffi_pb2 as proto_ffi
+from livekit.rtc._proto import track_publication_pb2 as proto_publication
 from livekit.rtc._proto import video_frame_pb2 as proto_video
+from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native
 
@@ -53,6 +55,27 @@ def load() -> LoadedFfi:
     _ffi_client.FfiClient._instance = _Client()
     _loaded = LoadedFfi(entry, received, python_callback)
     return _loaded
+
+
+def set_quality(publication_handle: int, quality: types.StreamQuality) -> None:
+    """Say in which layer, or for which size, another user's video is to be sent. The SDK does not wrap these."""
+    request = proto_ffi.FfiRequest()
+    if quality.width and quality.height:
+        request.update_remote_track_publication_dimension.track_publication_handle = publication_handle
+        request.update_remote_track_publication_dimension.width = quality.width
+        request.update_remote_track_publication_dimension.height = quality.height
+    else:
+        request.set_remote_track_publication_quality.track_publication_handle = publication_handle
+        request.set_remote_track_publication_quality.quality = _LAYERS.get(
+            quality.layer, proto_publication.VIDEO_QUALITY_HIGH
+        )
+    _ffi_client.FfiClient.instance.request(request)
+
+
+_LAYERS = {
+    types.StreamQuality.LAYER_LOW: proto_publication.VIDEO_QUALITY_LOW,
+    types.StreamQuality.LAYER_MEDIUM: proto_publication.VIDEO_QUALITY_MEDIUM,
+}
 
 
 class ReceivedStream:

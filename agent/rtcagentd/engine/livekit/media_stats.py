@@ -63,6 +63,25 @@ async def read_publication(track_handle: int) -> PublicationReading | None:
     return _publication(answer.get_stats.stats)
 
 
+async def read_track(track_handle: int) -> list[proto_stats.RtcStats] | None:
+    """All that is counted of one track, own or received; None: there is no answer."""
+    request = proto_ffi.FfiRequest()
+    request.get_stats.track_handle = track_handle
+    answer = await _ask(request, "get_stats")
+    return None if answer is None or answer.get_stats.error else list(answer.get_stats.stats)
+
+
+async def read_session(room_handle: int) -> list[proto_stats.RtcStats] | None:
+    """All that is counted of the connections of one room; None: there is no answer."""
+    request = proto_ffi.FfiRequest()
+    request.get_session_stats.room_handle = room_handle
+    answer = await _ask(request, "get_session_stats")
+    if answer is None or answer.get_session_stats.error:
+        return None
+    result = answer.get_session_stats.result
+    return [*result.publisher_stats, *result.subscriber_stats]
+
+
 def _publication(stats: Iterable[proto_stats.RtcStats]) -> PublicationReading | None:
     layers = [each.outbound_rtp for each in stats if each.HasField("outbound_rtp")]
     reports = [each.remote_inbound_rtp for each in stats if each.HasField("remote_inbound_rtp")]

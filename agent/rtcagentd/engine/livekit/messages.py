@@ -82,7 +82,9 @@ class RoomMessages:
             raise errors.send_error(str(error)) from None
 
     def on_packet(self, packet: rtc.DataPacket) -> None:
-        message = self._begun(packet.participant.identity if packet.participant is not None else "", packet.topic or "")
+        # Of a user who publishes nothing the room server tells up to 3 s late, and until then the SDK has no name.
+        sender = packet.participant.identity if packet.participant is not None else ""
+        message = self._begun(sender, packet.topic or "")
         message.form = msg.MESSAGE_FORM_PACKET
         message.lossy = packet.kind == rtc.DataPacketKind.KIND_LOSSY
         message.received_at.GetCurrentTime()

@@ -11,13 +11,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from livekit import rtc
 from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import state_pb2 as state
+from rtcagent.v1 import statistics_pb2 as stat
 from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine.audio_sources import AudioSources
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
-from rtcagentd.engine.livekit import errors
+from rtcagentd.engine.livekit import errors, statistics
 from rtcagentd.engine.livekit.media_watch import MediaWatch
 from rtcagentd.engine.livekit.messages import MAX_STREAM_BYTES, RoomMessages
 from rtcagentd.engine.livekit.own_info import OwnInfo, UserInfo
@@ -121,6 +122,10 @@ class JoinedRoom:
             self.messages.close()
             self._closing = asyncio.create_task(self._close(), name=f"close {self.config.room_id}")
         return self._closing
+
+    async def statistics(self) -> tuple[stat.RoomStatistics, list[stat.StreamStatistics]]:
+        """What the SDK has counted."""
+        return await statistics.read(self.status(whole=True), self._room, self.publications, self.subscriptions)
 
     def user_ids(self) -> list[str]:
         """The others who are in the room."""

@@ -31,6 +31,7 @@ class Remote:
     is_video: bool
     received: ffi.ReceivedStream | None = None  # while subscribed, of video
     sound: tuple[RemoteSound, ffi.ReceivedSound] | None = None  # while subscribed, of audio
+    track_handle: int = 0  # while subscribed
     failure: EngineError | None = None  # of the last try to subscribe
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,6 +61,7 @@ class Remote:
             self.sound = None
             received.close()
             playback.remove(sound)
+        self.track_handle = 0
 
 
 class Subscriptions:
@@ -73,6 +75,7 @@ class Subscriptions:
         self._events = events
         self._playback = playback
         self._remotes: dict[str, Remote] = {}  # by the server's id of the track
+        self._qualities: dict[StreamKey, types.StreamQuality] = {}  # what was wanted of one stream, alike
         self._ordered: dict[StreamKey, bool] = {}  # what was ordered for one stream, for as long as the room is open
 
     def streams_of(self, user_id: str) -> list[state.RemoteStream]:
@@ -121,7 +124,10 @@ class Subscriptions:
             return
         remote.close(self._playback)
         remote.failure = None
+        remote.track_handle = track._ffi_handle.handle
         if remote.is_video:
+            if (quality := self._qualities.get(remote.key)) is not None:
+                ffi.set_quality(publication._ffi_handle.handle, quality)
             remote.received = ffi.ReceivedStream(track._ffi_handle.handle)
         else:
             sound = self._playback.add(self._room_id, remote.key[0])
@@ -142,14 +148,17 @@ class Subscriptions:
         remote.failure = errors.subscription_error(text)
         self._tell(remote, subscribed=False)
 
-    async def set_subscribed(self, key: StreamKey, subscribed: bool) -> None:
-        """Take the stream or no longer; back when it is so."""
+    async def set_subscribed(
+        self, key: StreamKey, subscribed: bool, quality: types.StreamQuality | None = None
+    ) -> None:
+        """Take the stream, in a quality (None: the highest), or no longer; back when it is so."""
         remote = self._find(key)
         if remote is None:
             raise EngineError(types.REASON_STREAM_NOT_PUBLISHED, f"user {key[0]} publishes no such stream in this room")
         if subscribed and not self._room.local_participant.permissions.can_subscribe:
             raise EngineError(types.REASON_NO_PERMISSION, "the room token does not allow subscribing")
         self._ordered[key] = subscribed
+        self._set_quality(remote, quality or types.StreamQuality())
         if remote.publication.subscribed == subscribed:
             return
         remote.failure = None
@@ -166,6 +175,18 @@ class Subscriptions:
                         raise remote.failure
         except TimeoutError:
             raise EngineError(types.REASON_TIMEOUT, f"the room sent nothing for {SUBSCRIBE_DEADLINE_S:g} s") from None
+
+    def track_handles(self) -> list[tuple[StreamKey, int]]:
+        """Of the streams that are taken."""
+        remotes = sorted(self._remotes.values(), key=lambda remote: remote.key)
+        return [(remote.key, remote.track_handle) for remote in remotes if remote.track_handle]
+
+    def _set_quality(self, remote: Remote, quality: types.StreamQuality) -> None:
+        if self._qualities.get(remote.key, types.StreamQuality()) == quality:
+            return
+        self._qualities[remote.key] = quality
+        if remote.is_video and remote.publication.subscribed:  # else once it is
+            ffi.set_quality(remote.publication._ffi_handle.handle, quality)
 
     def received(self, key: StreamKey) -> ffi.ReceivedStream | None:
         """The frames of a subscribed video stream."""

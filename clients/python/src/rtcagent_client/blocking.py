@@ -19,6 +19,7 @@ from rtcagent.v1.messages_pb2 import Message
 from rtcagent.v1.rooms_pb2_grpc import RoomsStub
 from rtcagent.v1.screen_pb2_grpc import ScreenStub
 from rtcagent.v1.state_pb2 import Position
+from rtcagent.v1.statistics_pb2 import Statistics
 
 from rtcagent_client import channel, errors, live
 from rtcagent_client.channel import ChannelSettings
@@ -32,6 +33,7 @@ from rtcagent_client.requests import messages as messages_calls
 from rtcagent_client.requests import rooms as rooms_calls
 from rtcagent_client.requests import screen as screen_calls
 from rtcagent_client.requests import sound as sound_calls
+from rtcagent_client.requests import statistics as statistics_calls
 from rtcagent_client.requests.call import Call, method_signature
 from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
 
@@ -173,6 +175,8 @@ class Client:
     stop_audio_capture = _method(audio_calls.stop_audio_capture)
     set_capture_volume = _method(audio_calls.set_capture_volume)
     set_audio_profile = _method(audio_calls.set_audio_profile)
+    get_statistics = _method(statistics_calls.get_statistics)
+    set_statistics_interval = _method(statistics_calls.set_statistics_interval)
     start_video_capture = _method(capture_calls.start_video_capture)
     stop_video_capture = _method(capture_calls.stop_video_capture)
     take_snapshot = _method(capture_calls.take_snapshot)
@@ -276,6 +280,14 @@ class Client:
             whole += piece.data
             if len(whole) >= piece.size_bytes:
                 return bytes(whole)
+
+    def statistics(
+        self, room_ids: Iterable[str] = (), *, on_lost: Callable[[RtcAgentError], None] | None = None
+    ) -> live.Live[Statistics]:
+        """Follow how the streams of the rooms get through, as often as the rooms were asked for with:
+        `with client.statistics() as readings:`. A lost connection is restored for ever.
+        """
+        return live.Live(self, live.statistics(room_ids), on_lost)
 
     def _moved(self, position: Position | None) -> None:
         self._position = position

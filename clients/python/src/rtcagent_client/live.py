@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar, cast
 import grpc
 from google.protobuf.message import Message as Request
 from rtcagent.v1.messages_pb2 import Message, WatchMessagesRequest
+from rtcagent.v1.statistics_pb2 import Statistics, WatchStatisticsRequest
 
 from rtcagent_client import errors
 from rtcagent_client.errors import RtcAgentError
@@ -43,6 +44,15 @@ def messages(room_ids: Iterable[str], topics: Iterable[str], on_missed: Callable
 
     request = WatchMessagesRequest(room_ids=room_ids, topics=topics)
     return Watch("rooms", "WatchMessages", request, items)
+
+
+def statistics(room_ids: Iterable[str]) -> Watch[Statistics]:
+    """The watch of WatchStatistics."""
+
+    def items(response: Any) -> Iterable[Statistics]:
+        return [response.statistics] if response.HasField("statistics") else []
+
+    return Watch("rooms", "WatchStatistics", WatchStatisticsRequest(room_ids=room_ids), items)
 
 
 class AsyncLive(Generic[T], AsyncIterator[T]):

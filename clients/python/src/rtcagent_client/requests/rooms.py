@@ -30,6 +30,7 @@ from rtcagent.v1.types_pb2 import (
     RoomConfig,
     RoomProfile,
     StreamKind,
+    StreamQuality,
     VideoCodec,
     VideoEncoderConfig,
 )
@@ -40,6 +41,7 @@ from rtcagent_client.words import enum_value
 CodecName = Literal["vp8", "vp9", "h264", "av1"]
 DegradationName = Literal["maintain-resolution", "maintain-framerate", "balanced"]
 ProfileName = Literal["communication", "live-broadcasting", "low-latency", "meeting"]
+LayerName = Literal["low", "medium", "high"]
 KindName = Literal["camera", "microphone", "screen", "screen-audio", "other-video", "other-audio"]
 
 
@@ -228,12 +230,18 @@ def subscribe_stream(
     *,
     kind: KindName | int | None = None,
     name: str = "",
+    layer: LayerName | int | None = None,
+    width: int = 0,
+    height: int = 0,
     wait_ms: int | None = None,
     keep: Keep | None = None,
     request_id: str | None = None,
     check: bool = True,
 ) -> Call[OrderResult]:
-    """Ask to receive a stream of another user. `kind` defaults to camera; without `name`, every stream of the kind."""
+    """Ask to receive a stream of another user. `kind` defaults to camera; without `name`, every stream of the kind.
+
+    `layer`, or `width` and `height` (the size that it is shown in): the quality that is wanted of a simulcast video.
+    """
     request = SubscribeStreamRequest(
         room_id=room_id,
         user_id=user_id,
@@ -241,6 +249,9 @@ def subscribe_stream(
         name=name,
         order=order_options(wait_ms, keep, request_id),
     )
+    if layer or width or height:
+        quality = StreamQuality(layer=enum_value(StreamQuality.Layer, layer), width=width, height=height)
+        request.quality.CopyFrom(quality)
     return order_call("rooms", "SubscribeStream", request, wait_ms=wait_ms, check=check)
 
 

@@ -16,6 +16,7 @@ from rtcagent_client.rtcctl.commands import (
     rooms,
     screens,
     sound,
+    statistics,
     support,
     watch,
     why,
@@ -51,7 +52,7 @@ def build() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(agent, desired, rooms, messages, capture, mic, sound, screens, devices),
+        *(agent, desired, rooms, messages, statistics, capture, mic, sound, screens, devices),
         *(watch, why, drain, support, completion),
     ):
         module.add(subparsers)

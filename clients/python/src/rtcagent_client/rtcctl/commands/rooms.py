@@ -4,7 +4,7 @@ import argparse
 import functools
 
 from rtcagent.v1.rooms_pb2 import ListRoomsResponse
-from rtcagent.v1.types_pb2 import DegradationPreference, RoomProfile, VideoCodec
+from rtcagent.v1.types_pb2 import DegradationPreference, RoomProfile, StreamQuality, VideoCodec
 
 from rtcagent_client.blocking import Client
 from rtcagent_client.rtcctl import exits
@@ -53,6 +53,8 @@ def add(subparsers: Subparsers) -> None:
     _add_stream(unmute)
     subscribe = command(subparsers, "subscribe", _subscribe, "receive streams of another user")
     _add_remote_stream(subscribe)
+    subscribe.add_argument("--layer", choices=enum_words(StreamQuality.Layer), help="of a simulcast video")
+    subscribe.add_argument("--size", metavar="WxH", type=_size, default=(0, 0), help="the size that it is shown in")
     unsubscribe = command(subparsers, "unsubscribe", _unsubscribe, "do not receive streams of another user")
     _add_remote_stream(unsubscribe)
 
@@ -207,9 +209,24 @@ def _mute(muted: bool, client: Client, args: argparse.Namespace, screen: Screen)
 
 def _subscribe(client: Client, args: argparse.Namespace, screen: Screen) -> int:
     result = client.subscribe_stream(
-        args.room, args.user, kind=args.kind, name=args.name, check=False, **order_arguments(args)
+        args.room,
+        args.user,
+        kind=args.kind,
+        name=args.name,
+        layer=args.layer,
+        width=args.size[0],
+        height=args.size[1],
+        check=False,
+        **order_arguments(args),
     )
     return show_result(result, screen)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not width.isdecimal() or not height.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not like 640x360")
+    return int(width), int(height)
 
 
 def _unsubscribe(client: Client, args: argparse.Namespace, screen: Screen) -> int:
