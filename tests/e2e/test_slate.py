@@ -14,7 +14,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from tests.parts.controller import Controller, bars, error_reason, kind_and_reason, violated_fields, watching
-from tests.parts.daemon import NAME, Daemon
+from tests.parts.daemon import NAME, Daemon, MakeDaemon
 from tests.parts.listener import Listener
 from tests.parts.media import publication
 from tests.parts.picture import Picture, make_bars, shows_made_bars
@@ -70,9 +70,10 @@ async def attribute(listener: Listener, stream: str, wanted: str) -> None:
 
 
 async def test_a_source_that_ends_is_replaced_by_its_slate_and_returns(
-    room_server: RoomServer, daemon: Daemon, listener: Listener
+    room_server: RoomServer, make_daemon: MakeDaemon, listener: Listener
 ) -> None:
     """One track from the first frame to the last; a file stands for the camera that is unplugged and plugged in."""
+    daemon = await make_daemon(room_server, settings={"retry": {"first_ms": 1800, "max_ms": 3000}})
     path = make_still(daemon.media_folder / "film.y4m", make_bars(320, 180), frames=60)
     control = daemon.control
     await listener.join(room_server.url, room_server.token(ROOM, "listener"))
@@ -91,7 +92,6 @@ async def test_a_source_that_ends_is_replaced_by_its_slate_and_returns(
             after_seq=ended.seq,
         )
         await listener.picture(NAME, "camera", until=shows_made_bars)
-        path.unlink()  # it plays no more, and its slate stays
         await listener.picture(NAME, "camera", until=shows_slate, timeout_ms=WITHIN_MS)
         assert listener.video(NAME, "camera").size() == (320, 180)
         assert listener.video(NAME, "camera").sid == sid
