@@ -131,10 +131,9 @@ async def test_who_is_not_subscribed_is_not_heard(agent: Agent) -> None:
     """Nor whoever publishes next; without anybody's sound the speaker is closed."""
     ann = await agent.speaking("ann", ANN)
     await agent.hears(ANN, LOUD)
-    stream = {"room_id": ROOM, "user_id": "ann", "kind": ty.STREAM_KIND_MICROPHONE}
-    assert all_reached(
-        (await agent.daemon.control.rooms.UnsubscribeStream(rm.UnsubscribeStreamRequest(**stream))).result
-    )
+    rooms, kind = agent.daemon.control.rooms, ty.STREAM_KIND_MICROPHONE
+    unsubscribe = rm.UnsubscribeStreamRequest(room_id=ROOM, user_id="ann", kind=kind)
+    assert all_reached((await rooms.UnsubscribeStream(unsubscribe)).result)
 
     async def idle() -> bool:
         return (await agent.playback()).state == st.PLAYBACK_STATE_IDLE and not await agent.pulse.sink_inputs()
