@@ -31,6 +31,7 @@ CONNECT_ATTEMPT_S = 8.0  # for the signal connection; after a failure the SDK as
 # After JOIN_DEADLINE_S or a cancelled step: the SDK cannot take back a connect, it can only be waited for.
 ABANDONED_CONNECT_S = 30.0
 CLOSE_DEADLINE_S = 5.0
+WITHDRAW_DEADLINE_S = 1.5  # of all own streams, before that
 METADATA_DEADLINE_S = 2.0
 QUIET_S = 0.25  # several round trips
 
@@ -167,6 +168,10 @@ class JoinedRoom:
             self._events.emit(contract.EngineEvent(warning=contract.Warning(cause=cause)))
 
     async def _close(self) -> None:
+        if self._state == state.ROOM_STATE_JOINED:  # else nobody would answer
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WITHDRAW_DEADLINE_S):
+                    await self.publications.withdraw_all()
         try:
             async with asyncio.timeout(CLOSE_DEADLINE_S):
                 await asyncio.sleep(max(0.0, self._quiet_at() - asyncio.get_running_loop().time()))
