@@ -23,6 +23,7 @@ NAMES = [
     "recovery",
     "outages",
     "stampede",
+    "endurance",
 ]
 
 
