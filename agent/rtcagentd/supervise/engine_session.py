@@ -122,8 +122,9 @@ def _own_connection(number: int) -> list[tuple[str, Any]]:
         ("grpc.use_local_subchannel_pool", 1),
         ("rtcagent.connection", number),
         ("grpc.initial_reconnect_backoff_ms", 20),
-        ("grpc.min_reconnect_backoff_ms", 20),
         ("grpc.max_reconnect_backoff_ms", 100),
+        # How long one try may take, whatever its name says: an engine that is slow to answer has not failed.
+        ("grpc.min_reconnect_backoff_ms", 10_000),
         ("grpc.max_receive_message_length", 64 << 20),
     ]
 
