@@ -18,7 +18,7 @@ async def test_a_slow_engine_is_waited_for(tmp_path: Path) -> None:
     async def answer(request: bytes, context: object) -> bytes:
         return b"here"
 
-    methods = {"Ask": grpc.unary_unary_rpc_method_handler(answer)}
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Ask": grpc.unary_unary_rpc_method_handler(answer)}
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Engine", methods),))
     server.add_insecure_port(f"unix:{served}")
