@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import grpc.aio
-import numpy as np
 import pytest
 import pytest_asyncio
 from rtcagent.v1 import capture_pb2 as cap
@@ -25,10 +24,9 @@ from rtcagent.v1 import types_pb2 as ty
 
 from tests.parts.controller import Controller, error_reason, kind_and_reason, watching
 from tests.parts.listener import Listener
-from tests.parts.picture import Picture
 from tests.parts.room_server import RoomServer
 from tests.parts.waiting import until
-from tests.vm.cameras import native, usb_camera, vivid_unplugged
+from tests.vm.cameras import native, shows_ball, shows_bars, usb_camera, vivid_unplugged
 from tests.vm.machine import GuestProcess, Machine
 
 pytestmark = pytest.mark.timeout(240, func_only=True)
@@ -141,17 +139,6 @@ async def found_cameras(control: Controller) -> dict[str, ty.Device]:
 def camera(device: ty.Device, pixel_format: ty.PixelFormat.ValueType = ty.PIXEL_FORMAT_UNSPECIFIED) -> ty.CaptureConfig:
     which = ty.VideoInput.Camera(device_id=device.device_id, pixel_format=pixel_format)
     return ty.CaptureConfig(input=ty.VideoInput(camera=which), output=ty.VideoFormat(width=320, height=240, max_fps=15))
-
-
-def shows_ball(picture: Picture) -> bool:
-    """A white ball on black: the USB camera's picture."""
-    return bool(np.median(picture) < 40 and picture.max() > 180)
-
-
-def shows_bars(picture: Picture) -> bool:
-    """Colour bars: the vivid camera's picture."""
-    row = picture[picture.shape[0] * 3 // 4].astype(int)
-    return bool((row.max(axis=1) - row.min(axis=1) > 60).mean() > 0.4)
 
 
 async def join(control: Controller, server: RoomServer) -> None:
