@@ -27,16 +27,17 @@ from tests.parts.listener import Listener
 from tests.parts.room_server import RoomServer
 from tests.parts.waiting import until
 from tests.vm.cameras import native, shows_ball, shows_bars, usb_camera, vivid_unplugged
+from tests.vm.kiosk import asked
 from tests.vm.machine import GuestProcess, Machine
 
-pytestmark = pytest.mark.timeout(240, func_only=True)
+pytestmark = pytest.mark.timeout(600, func_only=True)
 
 T = TypeVar("T")
 
 ROOM = "lobby"
 AGENT = "agent"
 SERIAL, OTHER_SERIAL = "CAM0001", "CAM0002"
-SLOW_MS = 60_000  # the processor is emulated
+SLOW_MS = 180_000  # the processor is emulated
 PATIENT = ty.OrderOptions(wait_ms=20_000)
 BRIEF = ty.OrderOptions(wait_ms=3_000)
 RUNTIME_DIR = "/run/rtcagent"
@@ -87,7 +88,8 @@ async def control(
 
         async def runs() -> bool:
             assert agent.is_running(), "rtcagentd has ended"
-            return (await controller.state()).reported.engine.state == st.ENGINE_STATE_RUNNING
+            state = await asked(controller)
+            return state is not None and state.reported.engine.state == st.ENGINE_STATE_RUNNING
 
         await until(runs, timeout_ms=SLOW_MS, what="rtcagentd answers and its engine runs")
         yield controller
