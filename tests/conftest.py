@@ -52,6 +52,14 @@ def shown_logs(request: pytest.FixtureRequest) -> dict[str, Callable[[], str]]:
     return request.node.stash.setdefault(_logs, {})  # type: ignore[no-any-return]
 
 
+@pytest.fixture(scope="session")
+def packages() -> list[Path]:
+    """Two Debian packages of different versions."""
+    from tests.parts.packages import build
+
+    return build()
+
+
 @pytest_asyncio.fixture
 async def room_server(tmp_path: Path, shown_logs: dict[str, Callable[[], str]]) -> AsyncIterator[RoomServer]:
     """A running livekit-server."""

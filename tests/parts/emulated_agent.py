@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 PROGRAMS = "/usr/lib/rtcagent/current/bin"
-WAIT = ("--wait", "100000", "--timeout", "120")
+WAIT = ("--wait", "60000", "--timeout", "120")
 # Long times: an emulated processor is ten times slower than this one.
 CONFIGURATION = f"""
 name = "emulated"

@@ -297,7 +297,8 @@ class Listener:
         self._saw("track_subscribed", *key)
 
     def _unsubscribed(self, track: Any, publication: Any, participant: Any) -> None:
-        self._stop_reader(track.sid)
+        if track is not None:  # else it ended before it came
+            self._stop_reader(track.sid)
         self._saw("track_unsubscribed", participant.identity, publication.name)
 
     def _stop_reader(self, sid: str) -> None:

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -99,3 +100,32 @@ def pss_bytes(pids: Iterable[int]) -> int:
                 if line.startswith("Pss:"):
                     total += int(line.split()[1]) * 1024
     return total
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process holds. Memory is what is its own: other processes come and go with what is shared."""
+
+    memory_bytes: int
+    descriptors: int
+    threads: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Usage":
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        own = sum(int(line.split()[1]) for line in rollup if line.startswith("Private_"))
+        return cls(own * 1024, len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task")))
+
+    def is_within(self, other: "Usage", spare: int = 0) -> bool:
+        """Whether it has at most `spare` descriptors and threads more than `other`."""
+        return self.descriptors <= other.descriptors + spare and self.threads <= other.threads + spare
+
+    def highest(self, other: "Usage") -> "Usage":
+        return Usage(
+            max(self.memory_bytes, other.memory_bytes),
+            max(self.descriptors, other.descriptors),
+            max(self.threads, other.threads),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.memory_bytes / 1e6:.1f} MB, {self.descriptors} descriptors, {self.threads} threads"

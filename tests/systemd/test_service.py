@@ -14,7 +14,7 @@ import pytest
 
 from tests.systemd.container import PACKAGES, Container
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(180, func_only=True)  # building the packages and the disk has deadlines of its own
 
 PATIENCE_S = 40  # on a loaded machine; what is waited for takes a second or two
 DAEMON, ENGINE = "rtcagentd.service", "rtcagent-engine.service"

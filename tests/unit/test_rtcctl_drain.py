@@ -42,5 +42,5 @@ def test_the_exit_code_tells_whether_a_call_is_left(
 ) -> None:
     with FakeAgent(f"unix:{tmp_path}/control.sock") as agent:
         agent.answers["GetState"].extend([_state(_room("demo", ROOM_STATE_JOINED, *users))] * 9)
-        assert main(["--address", agent.address, "--timeout", "0.1", "drain"]) == code
+        assert main(["--address", agent.address, "--timeout", "2", "drain"]) == code
     assert all(user in capsys.readouterr().err for user in users)

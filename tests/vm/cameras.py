@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
+from tests.parts.picture import Picture
 from tests.vm.machine import HERE, GuestProcess, Machine
 
 USB_NAME = "Acme USB Camera"
@@ -49,3 +52,14 @@ def usb_camera(machine: Machine, serial: str, folder: Path) -> Iterator[GuestPro
 def native(step: str, *arguments: str) -> list[str]:
     """The command that makes a step of guest/native.py with this very Python environment."""
     return [sys.executable, str(HERE / "guest" / "native.py"), step, *arguments]
+
+
+def shows_ball(picture: Picture) -> bool:
+    """A white ball on black: the USB camera's picture."""
+    return bool(np.median(picture) < 40 and picture.max() > 180)
+
+
+def shows_bars(picture: Picture) -> bool:
+    """Colour bars: the vivid camera's picture."""
+    row = picture[picture.shape[0] * 3 // 4].astype(int)
+    return bool((row.max(axis=1) - row.min(axis=1) > 60).mean() > 0.4)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.parts.ports import free_tcp_port
@@ -20,6 +20,7 @@ IMAGE = REPOSITORY / "build" / "vm"
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 BOOT_TIMEOUT_S = 180
 BUILD_TIMEOUT_S = 1200
+GUEST_ADDRESS = "10.0.2.15"  # set by the initial file system
 
 
 def build_image() -> None:
@@ -44,6 +45,7 @@ def missing_tools() -> list[str]:
         "ssh",
         "ssh-keygen",
         "setpriv",
+        "unshare",
     )
     return [tool for tool in tools if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
 
@@ -55,7 +57,9 @@ def shared_folders() -> list[Path]:
 
 
 class Machine:
-    """One booted machine. Its disk is thrown away at the end; the shared folders are read-only in it."""
+    """One booted machine. Its disk is a copy that outlasts reboots and goes at the end; the shared folders are
+    read-only in it.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
@@ -65,7 +69,40 @@ class Machine:
         self._reader: threading.Thread | None = None
         self._ssh_port = 0
 
-    def start(self) -> None:
+    def start(self, prepare: str = "", **variables: str) -> None:
+        """Boot; before that `prepare` changes the disk, which it finds at $ROOT: a shell script, run by this machine's
+        root.
+        """
+        subprocess.run(["cp", "--sparse=always", str(IMAGE / "root.img"), str(self._disk)], check=True, timeout=120)
+        if prepare:
+            self._change_disk(prepare, variables)
+        self._boot()
+
+    def _change_disk(self, script: str, variables: Mapping[str, str]) -> None:
+        root = self._run_dir / "root"
+        root.mkdir()
+        settings = [f"{name}={value}" for name, value in {**variables, "DISK": self._disk, "ROOT": root}.items()]
+        # a mount of its own namespace goes with it
+        command = [*AS_ROOT, "env", *settings, "unshare", "-m", "--propagation", "private", "bash", "-euc"]
+        done = subprocess.run(
+            [*command, f'mount -o loop "$DISK" "$ROOT"\n{script}\numount "$ROOT"'],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"the test machine's disk could not be prepared:\n{done.stdout}{done.stderr}")
+
+    def cut_power(self) -> None:
+        """What the machine has not written to its disk is lost; then it boots again. Forwards are gone."""
+        assert self._qemu is not None
+        self._qemu.kill()
+        self.stop()
+        self._boot()
+
+    def _boot(self) -> None:
+        self._ready.clear()
         self._ssh_port = free_tcp_port()
         # Should this process die, QEMU dies with it.
         command = ["setpriv", "--pdeathsig", "KILL", *self._qemu_command()]
@@ -147,6 +184,14 @@ class Machine:
         here.unlink(missing_ok=True)
 
     @contextlib.contextmanager
+    def local_forward_port(self, port: int) -> Iterator[None]:
+        """The TCP port of this machine's loopback leads to the same port of the guest's interface (livekit-server drops
+        media over TCP that comes in by an interface that it has not told of).
+        """
+        with self._forwarded("-L", f"127.0.0.1:{port}:{GUEST_ADDRESS}:{port}"):
+            yield
+
+    @contextlib.contextmanager
     def remote_forward(self, port: int) -> Iterator[None]:
         """The TCP port of the machine's loopback leads to the same port of this one's."""
         with self._forwarded("-R", f"127.0.0.1:{port}:127.0.0.1:{port}"):
@@ -165,6 +210,10 @@ class Machine:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"ssh -O {action} {shlex.join(forward)} failed: {done.stderr}")
+
+    @property
+    def _disk(self) -> Path:
+        return self._run_dir / "disk.img"
 
     @property
     def _master_socket(self) -> Path:
@@ -218,11 +267,12 @@ class Machine:
         command += ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi", "-cpu", "Nehalem"]
         command += ["-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"]
         command += ["-kernel", str(IMAGE / "vmlinuz"), "-initrd", str(IMAGE / "initrd")]
-        command += [
-            "-append",
-            "console=ttyS0 quiet net.ifnames=0 mitigations=off clocksource=tsc tsc=reliable panic=-1",
-        ]
-        command += ["-drive", f"id=disk,file={IMAGE / 'root.img'},format=raw,if=none,snapshot=on"]
+        clock = "clocksource=tsc tsc=reliable"
+        if not kvm and "constant_tsc" in flags:
+            # Measured by a kernel on a loaded machine it may be eight times wrong, and so is every clock of it.
+            clock += f" tsc_early_khz={_tsc_khz()}"
+        command += ["-append", f"console=ttyS0 quiet net.ifnames=0 mitigations=off {clock} panic=-1"]
+        command += ["-drive", f"id=disk,file={self._disk},format=raw,if=none"]
         command += ["-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"]
         # The guest reaches nothing; one forwarded loopback port leads into it.
         forward = f"hostfwd=tcp:127.0.0.1:{self._ssh_port}-:22"
@@ -232,6 +282,12 @@ class Machine:
             command += ["-fsdev", f"local,id=share{index},path={folder},{options}"]
             command += ["-device", f"virtio-9p-pci,fsdev=share{index},mount_tag=share{index}"]
         return command
+
+
+def _tsc_khz() -> int:
+    """The frequency of this machine's time-stamp counter, which is the emulated one's, too."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return round(1000 * float(next(line for line in lines if line.startswith("cpu MHz")).split(":")[1]))
 
 
 class GuestProcess:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import grpc.aio
-import numpy as np
 import pytest
 import pytest_asyncio
 from rtcagent.v1 import capture_pb2 as cap
@@ -26,21 +25,21 @@ from rtcagent.v1 import types_pb2 as ty
 
 from tests.parts.controller import Controller, error_reason, kind_and_reason, watching
 from tests.parts.listener import Listener
-from tests.parts.picture import Picture
 from tests.parts.room_server import RoomServer
 from tests.parts.slate import shows_slate
 from tests.parts.waiting import until
-from tests.vm.cameras import native, usb_camera, vivid_unplugged
+from tests.vm.cameras import native, shows_ball, shows_bars, usb_camera, vivid_unplugged
+from tests.vm.kiosk import asked
 from tests.vm.machine import GuestProcess, Machine
 
-pytestmark = pytest.mark.timeout(240, func_only=True)
+pytestmark = pytest.mark.timeout(600, func_only=True)
 
 T = TypeVar("T")
 
 ROOM = "lobby"
 AGENT = "agent"
 SERIAL, OTHER_SERIAL = "CAM0001", "CAM0002"
-SLOW_MS = 60_000  # the processor is emulated
+SLOW_MS = 180_000  # the processor is emulated
 PATIENT = ty.OrderOptions(wait_ms=20_000)
 UNPLUGGED_TIMES = 20
 BRIEF = ty.OrderOptions(wait_ms=3_000)
@@ -92,7 +91,8 @@ async def control(
 
         async def runs() -> bool:
             assert agent.is_running(), "rtcagentd has ended"
-            return (await controller.state()).reported.engine.state == st.ENGINE_STATE_RUNNING
+            state = await asked(controller)
+            return state is not None and state.reported.engine.state == st.ENGINE_STATE_RUNNING
 
         await until(runs, timeout_ms=SLOW_MS, what="rtcagentd answers and its engine runs")
         yield controller
@@ -144,17 +144,6 @@ async def found_cameras(control: Controller) -> dict[str, ty.Device]:
 def camera(device: ty.Device, pixel_format: ty.PixelFormat.ValueType = ty.PIXEL_FORMAT_UNSPECIFIED) -> ty.CaptureConfig:
     which = ty.VideoInput.Camera(device_id=device.device_id, pixel_format=pixel_format)
     return ty.CaptureConfig(input=ty.VideoInput(camera=which), output=ty.VideoFormat(width=320, height=240, max_fps=15))
-
-
-def shows_ball(picture: Picture) -> bool:
-    """A white ball on black: the USB camera's picture."""
-    return bool(np.median(picture) < 40 and picture.max() > 180)
-
-
-def shows_bars(picture: Picture) -> bool:
-    """Colour bars: the vivid camera's picture."""
-    row = picture[picture.shape[0] * 3 // 4].astype(int)
-    return bool((row.max(axis=1) - row.min(axis=1) > 60).mean() > 0.4)
 
 
 async def join(control: Controller, server: RoomServer) -> None:

@@ -39,6 +39,7 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024  # a snapshot of the largest picture, as PN
 def main() -> None:
     """The entry point."""
     arguments = _parse(sys.argv[1:])
+    process.bound_library_costs()
     logs.set_up(arguments.log_level)
     status = asyncio.run(_run(arguments))
     # Leave without the SDK's own clean-up at exit: everything is closed, and its threads may not end.

@@ -1,6 +1,7 @@
 """The engine as a process: what it uses, whether its daemon lives, and how it ends when nothing else helps."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import sys
@@ -17,9 +18,25 @@ ATTACH_TIMEOUT_S = 30.0
 
 _LOOK_EVERY_S = 0.2
 
+_M_ARENA_MAX = -8  # of malloc.h
+_ARENAS = 2
+_RESOLVER_OPTIONS = "timeout:1 attempts:3"
+
 EXIT_BROKEN = 70  # a part did not close or lost its place; the daemon starts a new engine
 EXIT_STUCK = 71  # ordered to end, and did not in time
 EXIT_ORPHANED = 72  # closed in good order, because the daemon was silent
+
+
+def bound_library_costs() -> None:
+    """Before any thread is started: bounds what libwebrtc's many threads hold on to.
+
+    Each join starts about 12 threads that look up STUN servers by name, and without an answer from a name server each
+    waits for 10 s by default: 2000 threads were seen when rooms changed quickly. And what short-lived threads have
+    allocated stays taken in an arena of each, of which there are 8 per core by default.
+    """
+    os.environ.setdefault("RES_OPTIONS", _RESOLVER_OPTIONS)
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def rss_bytes() -> int:

@@ -23,7 +23,7 @@ from rtcagentd.supervise.room_server_files import Keys, load_keys, server_config
 
 log = logging.getLogger(__name__)
 
-START_TIMEOUT_S = 15.0
+START_TIMEOUT_S = 45.0
 STOP_TIMEOUT_S = 3.0
 TERM_AGAIN_AFTER_S = 0.4
 # a server of ours that has just been killed with its daemon needs a moment to give its ports back

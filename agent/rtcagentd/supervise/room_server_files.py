@@ -64,6 +64,8 @@ def server_configuration(settings: EmbeddedServer, keys: Keys, log_level: str) -
     if loopback:
         rtc["enable_loopback_candidate"] = True
         rtc["ips"] = {"includes": ["127.0.0.1/32"]}
+        # Else each participant asks name servers for public STUN servers, which say nothing of use about this machine.
+        rtc["stun_servers"] = ["127.0.0.1:9"]  # where nobody answers; at a port of its own, media never connected
     return json.dumps(
         {
             "port": settings.port,

@@ -1,6 +1,7 @@
 """One room that the agent is in, or is about to be: an SDK Room and its listeners, from connect to disconnect."""
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import math
@@ -38,6 +39,7 @@ CONNECT_ATTEMPT_S = 8.0  # for the signal connection; after a failure the SDK as
 # After JOIN_DEADLINE_S or a cancelled step: the SDK cannot take back a connect, it can only be waited for.
 ABANDONED_CONNECT_S = 30.0
 CLOSE_DEADLINE_S = 5.0
+WITHDRAW_DEADLINE_S = 1.5  # of all own streams, before that
 QUIET_S = 0.25  # several round trips
 
 _QUALITY = {
@@ -195,6 +197,10 @@ class JoinedRoom:
         return answer
 
     async def _close(self) -> None:
+        if self._state == state.ROOM_STATE_JOINED:  # else nobody would answer
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WITHDRAW_DEADLINE_S):
+                    await self.publications.withdraw_all()
         try:
             async with asyncio.timeout(CLOSE_DEADLINE_S):
                 await asyncio.sleep(max(0.0, self._quiet_at() - asyncio.get_running_loop().time()))
