@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "audio_module.h"
+#include "canvas_module.h"
 #include "livekit/ffi.h"
 #include "livekit/frame_sink.h"
 #include "livekit/received_frames.h"
@@ -22,6 +23,7 @@
 #include "media/native_error.h"
 #include "media/screen_list.h"
 #include "media/slate.h"
+#include "media/video_tap.h"
 
 namespace py = pybind11;
 using namespace rtcagent;
@@ -187,6 +189,12 @@ void bind_capture(py::module_& m) {
             "detach", [](Capture& self, const std::shared_ptr<FrameSink>& sink) { self.detach(sink); },
             py::arg("sink").none(false), NoGil())
         .def("update", &Capture::update, py::arg("settings"), NoGil())
+        .def(
+            "attach", [](Capture& self, std::shared_ptr<VideoTap> tap) { self.attach(std::move(tap)); },
+            py::arg("tap").none(false), NoGil())
+        .def(
+            "detach", [](Capture& self, const std::shared_ptr<VideoTap>& tap) { self.detach(tap); },
+            py::arg("tap").none(false), NoGil())
         .def("stats", &Capture::stats, NoGil())
         .def("snapshot", &Capture::snapshot, py::arg("image_format"), NoGil());
 }
@@ -316,6 +324,18 @@ void bind_livekit(py::module_& m) {
             "unlisten", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { self.frames.unlisten(stream); },
             py::arg("stream_handle"), NoGil())
         .def(
+            "attach",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, std::shared_ptr<VideoTap> tap) {
+                self.frames.attach(stream, std::move(tap));
+            },
+            py::arg("stream_handle"), py::arg("tap").none(false), NoGil())
+        .def(
+            "detach",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, const std::shared_ptr<VideoTap>& tap) {
+                self.frames.detach(stream, tap);
+            },
+            py::arg("stream_handle"), py::arg("tap").none(false), NoGil())
+        .def(
             "stats", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { return self.frames.stats(stream); },
             py::arg("stream_handle"), NoGil())
         .def(
@@ -340,6 +360,7 @@ PYBIND11_MODULE(_native, m) {
     bind_playback(m);
     bind_livekit(m);
     bind_slate(m);
+    bind_canvases(m);
     bind_capture(m);
     bind_audio(m);
 }

@@ -170,6 +170,20 @@ class MediaSettings(_Section):
     folders: list[AbsolutePath] = []
 
 
+class DisplaySettings(_Section):
+    """The displays of this machine."""
+
+    wayland: str = ""
+    x11: str = ""
+    default_layout: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> "DisplaySettings":
+        if self.wayland and self.x11:
+            raise ValueError("takes either wayland or x11, not both")
+        return self
+
+
 class DesiredSettings(_Section):
     """The desired state that files of this machine ask for."""
 
@@ -238,6 +252,7 @@ class Config(_Section):
     token_endpoint: TokenEndpointSettings | None = None
     engine: EngineSettings = EngineSettings()
     media: MediaSettings = MediaSettings()
+    display: DisplaySettings = DisplaySettings()
     desired: DesiredSettings = Field(default_factory=DesiredSettings)
     journal: JournalSettings = JournalSettings()
     retry: RetrySettings = RetrySettings()

@@ -17,6 +17,7 @@ from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd import __version__, logs, service
 from rtcagentd.api.agent import AgentService
+from rtcagentd.api.canvases import CanvasesService
 from rtcagentd.api.capture import CaptureService
 from rtcagentd.api.devices import DevicesService
 from rtcagentd.api.health import HealthReporter
@@ -90,6 +91,7 @@ async def run(config: Config, config_path: Path) -> None:
         journal = Journal(database, _retention(config.journal))
         await journal.open()
         state = State(database, journal)
+        state.default_layout = config.display.default_layout
         await state.load()
         started = ev.AgentStarted(version=__version__, boot_id=this_boot, revision=state.revision)
         await state.record(event(started))
@@ -128,6 +130,7 @@ async def run(config: Config, config_path: Path) -> None:
             CaptureService(orders, desk, reconciler),
             DevicesService(state, orders, desk, reconciler, AudioReadings(state, reconciler)),
             ScreenService(state, orders, desk, reconciler),
+            CanvasesService(state, orders.canvases, desk),
         )
         await parts.enter_async_context(api)
         parts.push_async_callback(_say_stopping, state)

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "livekit/audio_sink.h"
+#include "livekit/handed_on.h"
 #include "media/gst_ptr.h"
 #include "media/gstreamer.h"
 #include "media/native_error.h"
@@ -155,6 +156,26 @@ void ReceivedFrames::unlisten(Ffi::Handle stream) {
     inputs_.erase(stream);
 }
 
+void ReceivedFrames::attach(Ffi::Handle stream, std::shared_ptr<FrameConsumer> consumer) {
+    std::shared_ptr<const Frame> newest;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto it = streams_.find(stream);
+        if (it == streams_.end()) return;
+        auto& consumers = it->second.consumers;
+        if (std::find(consumers.begin(), consumers.end(), consumer) != consumers.end()) return;
+        consumer->begin();
+        consumers.push_back(consumer);
+        newest = it->second.newest;
+    }
+    if (newest) hand_on(newest->message_, *consumer);  // of a still screen there may be no other for long
+}
+
+void ReceivedFrames::detach(Ffi::Handle stream, const std::shared_ptr<FrameConsumer>& consumer) {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = streams_.find(stream); it != streams_.end()) std::erase(it->second.consumers, consumer);
+}
+
 std::optional<ReceivedStats> ReceivedFrames::stats(Ffi::Handle stream) const {
     const std::lock_guard lock(mutex_);
     const auto it = streams_.find(stream);
@@ -197,11 +218,17 @@ void ReceivedFrames::take(const std::uint8_t* data, std::size_t size) {
     if (!event.ParseFromArray(data, static_cast<int>(size)) || !event.video_stream_event().has_frame_received()) return;
     auto* video = event.mutable_video_stream_event();
     auto frame = std::make_shared<const Frame>(ffi_, std::move(*video->mutable_frame_received()));
-    const std::lock_guard lock(mutex_);
-    const auto it = streams_.find(video->stream_handle());
-    if (it == streams_.end()) return;
-    it->second.frames.tick(monotonic_us());
-    it->second.newest.swap(frame);
+    const auto newest = frame;
+    std::vector<std::shared_ptr<FrameConsumer>> consumers;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto it = streams_.find(video->stream_handle());
+        if (it == streams_.end()) return;
+        it->second.frames.tick(monotonic_us());
+        it->second.newest.swap(frame);
+        consumers = it->second.consumers;
+    }
+    for (const auto& consumer : consumers) hand_on(newest->message_, *consumer);
 }
 
 void ReceivedFrames::take_audio(const std::uint8_t* data, std::size_t size) {

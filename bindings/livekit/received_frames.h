@@ -8,11 +8,13 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "ffi_frames.pb.h"
 #include "livekit/event_relay.h"
 #include "livekit/ffi.h"
 #include "media/audio_mixer.h"
+#include "media/frame.h"
 #include "media/frame_clock.h"
 #include "media/snapshot.h"
 
@@ -39,6 +41,9 @@ class ReceivedFrames {
     // The sound of an audio stream goes to `input` from here on, and after unlisten() not any more.
     void listen(Ffi::Handle stream, std::shared_ptr<MixerInput> input);
     void unlisten(Ffi::Handle stream);
+    // Gives the stream's frames to `consumer` too, on the thread that they come on; once more, perhaps, after detach.
+    void attach(Ffi::Handle stream, std::shared_ptr<FrameConsumer> consumer);
+    void detach(Ffi::Handle stream, const std::shared_ptr<FrameConsumer>& consumer);
     std::optional<ReceivedStats> stats(Ffi::Handle stream) const;
     std::optional<Snapshot> snapshot(Ffi::Handle stream, const std::string& image_format) const;
 
@@ -57,6 +62,7 @@ class ReceivedFrames {
     struct Stream {
         FrameClock frames;
         std::shared_ptr<const Frame> newest;
+        std::vector<std::shared_ptr<FrameConsumer>> consumers;
     };
 
     ReceivedFrames(const Ffi& ffi, EventRelay::Callback python) : ffi_(ffi), relay_(python) {}

@@ -139,3 +139,15 @@ async def test_a_token_that_expires_is_told_once_and_the_agent_stays(
     tellings = [each for each in watcher.events if each.HasField("token_will_expire")]
     assert len(tellings) == 2
     assert (await room_of(client)).state == st.ROOM_STATE_JOINED
+
+
+async def test_the_same_user_from_elsewhere_takes_the_place(
+    daemon: Daemon, room_server: RoomServer, client: AsyncClient
+) -> None:
+    await client.join_room(ROOM)
+    other = Correspondent()
+    async with watching(daemon.control, types=["room_state_changed"]) as watcher:
+        await other.join(room_server.url, room_server.token(ROOM, NAME))
+        refused = await watcher.event("room_state_changed", lambda each: each.room.state == st.ROOM_STATE_REFUSED)
+        assert refused.room_state_changed.room.cause.reason == ty.REASON_DUPLICATE_USER
+    await other.close()

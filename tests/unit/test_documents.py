@@ -28,6 +28,14 @@ STATE = text_format.Parse(
     streams { room_id: "demo" source_id: "0123" published: false muted: true encoder { codec: VIDEO_CODEC_H264 } }
     slots { slot { name: "front" matches { serial: "00e1" } matches { usb_port: "1-2" } } }
     playback { volume: 0 }
+    canvases {
+      canvas_id: "caller"
+      config {
+        remote { room_id: "demo" user_id: "ann" kind: STREAM_KIND_SCREEN }
+        place { geometry { x: -8 width: 640 height: 360 } fit: FIT_MODE_FILL background_rgb: 65280 }
+      }
+    }
+    layouts { display: "HDMI-1" mode: LAYOUT_MODE_OFF }
     """,
     DesiredState(),
 )
@@ -78,6 +86,23 @@ playback:
 - volume: 0
 remote_volumes: []
 audio_report: []
+canvases:
+- canvas_id: caller
+  config:
+    remote:
+      room_id: demo
+      user_id: ann
+      kind: screen
+    place:
+      geometry:
+        x: -8
+        width: 640
+        height: 360
+      fit: fill
+      background_rgb: 65280
+layouts:
+- display: HDMI-1
+  mode: 'off'
 """
 
 
@@ -158,7 +183,7 @@ def test_a_place_has_the_line_of_the_nearest_thing_that_there_is() -> None:
             "room: []",
             [
                 "1: room: there is no such key; there are: rooms, captures, streams, subscriptions, slots, "
-                "playback, remote_volumes, audio_report"
+                "playback, remote_volumes, audio_report, canvases, layouts"
             ],
         ),
         (

@@ -312,6 +312,22 @@ EVENTS = {
         'room_id: "demo" user_id: "kiosk" expires_at { seconds: 30 }',
         f"the token of kiosk for room demo expires at {datetime.fromtimestamp(30):%H:%M:%S}",
     ),
+    "canvas_state_changed": (
+        'canvas { canvas_id: "caller" state: CANVAS_STATE_WAITING cause { reason: REASON_NO_DISPLAY } }',
+        "canvas caller: WAITING: NO_DISPLAY",
+    ),
+    "displays_changed": (
+        'displays { displays { display_id: "HDMI-1" width: 1920 height: 1080 has_layout: true } }',
+        "HDMI-1 1920x1080 (default layout)",
+    ),
+    "first_remote_frame": (
+        'room_id: "demo" user_id: "ann" kind: STREAM_KIND_CAMERA name: "camera" width: 640 height: 360',
+        "ann's camera in demo 640x360 on the default layout",
+    ),
+    "remote_size_changed": (
+        'room_id: "demo" user_id: "ann" kind: STREAM_KIND_CAMERA name: "camera" width: 320 height: 180',
+        "ann's camera in demo: 320x180",
+    ),
     "first_frame_sent": ('room_id: "demo" source_id: "camera" width: 640 height: 360', "stream demo/camera: 640x360"),
     "stream_republished": (
         'room_id: "demo" source_id: "microphone" gap_ms: 140',

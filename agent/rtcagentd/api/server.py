@@ -12,11 +12,19 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
-from rtcagent.v1 import agent_pb2_grpc, capture_pb2_grpc, devices_pb2_grpc, rooms_pb2_grpc, screen_pb2_grpc
+from rtcagent.v1 import (
+    agent_pb2_grpc,
+    canvases_pb2_grpc,
+    capture_pb2_grpc,
+    devices_pb2_grpc,
+    rooms_pb2_grpc,
+    screen_pb2_grpc,
+)
 
 from rtcagentd.access.guard import GuardedRegistry, authenticator
 from rtcagentd.access.tokens import TokenFileError
 from rtcagentd.api.agent import AgentService
+from rtcagentd.api.canvases import CanvasesService
 from rtcagentd.api.capture import CaptureService
 from rtcagentd.api.devices import DevicesService
 from rtcagentd.api.rooms import RoomsService
@@ -34,6 +42,7 @@ SERVICES = (
     "rtcagent.v1.Capture",
     "rtcagent.v1.Devices",
     "rtcagent.v1.Screen",
+    "rtcagent.v1.Canvases",
 )
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -56,6 +65,7 @@ class ApiServer:
         capture: CaptureService,
         devices: DevicesService,
         screen: ScreenService,
+        canvases: CanvasesService,
     ) -> None:
         self._listeners = listeners
         self._health = health.aio.HealthServicer()
@@ -65,6 +75,7 @@ class ApiServer:
             lambda server: capture_pb2_grpc.add_CaptureServicer_to_server(capture, server),
             lambda server: devices_pb2_grpc.add_DevicesServicer_to_server(devices, server),
             lambda server: screen_pb2_grpc.add_ScreenServicer_to_server(screen, server),
+            lambda server: canvases_pb2_grpc.add_CanvasesServicer_to_server(canvases, server),
             lambda server: health_pb2_grpc.add_HealthServicer_to_server(self._health, server),
             lambda server: reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
                 reflection.aio.ReflectionServicer((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)), server

@@ -104,6 +104,11 @@ def asked_for(
             raise invalid("slot.matches", "MATCH_MISSING", "a slot needs one match at least; leave it out to remove it")
         return orders.set_slot(devices_pb2.SetSlotRequest(slot=slot.slot))
 
+    def layout(layout: st.DesiredLayout) -> Edits:
+        if not layout.mode:
+            raise invalid("mode", "MODE_MISSING", "a layout is on or off; leave it out to follow the configuration")
+        return orders.canvases.set_layout(layout)
+
     builders: dict[str, Callable[[Any], Edits]] = {
         "slots": slot,
         "captures": capture,
@@ -113,6 +118,8 @@ def asked_for(
         "playback": lambda asked: orders.sound.playback(asked, devices_known=devices_known),
         "remote_volumes": orders.sound.remote_volume,
         "audio_report": lambda asked: orders.sound.audio_report(asked.interval_ms),
+        "canvases": orders.canvases.set_canvas,
+        "layouts": layout,
     }
     for part in (part for part in PARTS if part in parts):
         for index, body in enumerate(getattr(desired, part)):

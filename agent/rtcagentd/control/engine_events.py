@@ -8,7 +8,7 @@ from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
 from rtcagentd.control.events import capture_changed, event, publication_changed, room_changed
-from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
+from rtcagentd.control.objects import Key, canvas_key, capture_key, room_key, stream_key, subscription_key
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.sound_steps import playback_is
 from rtcagentd.control.state import State
@@ -27,6 +27,9 @@ _ALIKE: dict[str, type[Message]] = {
     "screen_state_changed": ev.ScreenStateChanged,
     "stream_republished": ev.StreamRepublished,
     "active_speaker_changed": ev.ActiveSpeakerChanged,
+    "first_remote_frame": ev.FirstRemoteFrame,
+    "remote_size_changed": ev.RemoteSizeChanged,
+    "displays_changed": ev.DisplaysChanged,
 }
 
 
@@ -53,6 +56,8 @@ def key_of(happened: en.EngineEvent) -> Key | None:
             return stream_key(happened.first_frame_sent.room_id, happened.first_frame_sent.source_id)
         case "media_state_changed":
             return stream_key(happened.media_state_changed.room_id, happened.media_state_changed.source_id)
+        case "canvas_changed":
+            return canvas_key(happened.canvas_changed.canvas.canvas_id)
     return None
 
 
@@ -97,6 +102,9 @@ async def take(happened: en.EngineEvent, state: State, progress: ProgressTable, 
             await _media_state_changed(happened.media_state_changed, state)
         case "playback_changed":
             await playback_is(happened.playback_changed.playback, state)
+        case "canvas_changed":
+            if fold.find_canvas(state.reported, happened.canvas_changed.canvas.canvas_id) is not None:
+                await state.record(event(ev.CanvasStateChanged(canvas=happened.canvas_changed.canvas)))
         case "warning":
             await state.record(event(ev.ErrorOccurred(cause=happened.warning.cause)))
 

@@ -1,9 +1,9 @@
 """The kinds of objects that the desired state has, and their keys.
 
 A key is (kind, text): ("room", "demo"), ("capture", "camera"), ("stream", "demo/camera"), ("subscription",
-"demo/ann/1/front"), ("slot", "front-cam"). Ids have no slash, so the text is unambiguous; a stream's name may have
-any character and comes last. Of ("playback", "speaker") and ("audio_report", "interval") there is one each;
-("remote_volume", "demo/ann").
+"demo/ann/1/front"), ("slot", "front-cam"), ("canvas", "caller"), ("layout", "HDMI-1"). Ids have no slash, so the text
+is unambiguous; a stream's name may have any character and comes last. Of ("playback", "speaker") and ("audio_report",
+"interval") there is one each; ("remote_volume", "demo/ann").
 """
 
 from collections.abc import Iterable
@@ -21,6 +21,8 @@ Desired: TypeAlias = (
     | st.DesiredPlayback
     | st.DesiredRemoteVolume
     | st.DesiredAudioReport
+    | st.DesiredCanvas
+    | st.DesiredLayout
 )
 
 
@@ -40,6 +42,8 @@ MESSAGES: dict[str, type[Desired]] = {
     "playback": st.DesiredPlayback,
     "remote_volume": st.DesiredRemoteVolume,
     "audio_report": st.DesiredAudioReport,
+    "canvas": st.DesiredCanvas,
+    "layout": st.DesiredLayout,
 }
 
 # The lists of DesiredState, and the kind of the objects in each. What refers to another object comes after it.
@@ -52,6 +56,8 @@ PARTS: dict[str, str] = {
     "playback": "playback",
     "remote_volumes": "remote_volume",
     "audio_report": "audio_report",
+    "canvases": "canvas",
+    "layouts": "layout",
 }
 
 # The kinds of what is ordered in a room, beside being in it; it ends when the room is left.
@@ -86,6 +92,15 @@ def remote_volume_key(room_id: str, user_id: str) -> Key:
     return Key("remote_volume", f"{room_id}/{user_id}")
 
 
+def canvas_key(canvas_id: str) -> Key:
+    return Key("canvas", canvas_id)
+
+
+def layout_key(display: str) -> Key:
+    """Of one display, or, with an empty name, of all that have no order of their own."""
+    return Key("layout", display)
+
+
 def key_of_desired(body: Desired) -> Key:
     """The key of what is desired."""
     match body:
@@ -105,6 +120,10 @@ def key_of_desired(body: Desired) -> Key:
             return remote_volume_key(body.room_id, body.user_id)
         case st.DesiredAudioReport():
             return AUDIO_REPORT_KEY
+        case st.DesiredCanvas():
+            return canvas_key(body.canvas_id)
+        case st.DesiredLayout():
+            return layout_key(body.display)
 
 
 def as_state(revision: int, rows: Iterable[tuple[Key, Desired]]) -> st.DesiredState:
@@ -136,6 +155,10 @@ def key_of(ref: ty.ObjectRef) -> Key:
             return remote_volume_key(ref.remote_volume.room_id, ref.remote_volume.user_id)
         case "audio_report":
             return AUDIO_REPORT_KEY
+        case "canvas_id":
+            return canvas_key(ref.canvas_id)
+        case "layout":
+            return layout_key(ref.layout.display)
     raise ValueError("the reference names no object")
 
 
@@ -163,6 +186,10 @@ def ref_of(key: Key) -> ty.ObjectRef:
             return ty.ObjectRef(remote_volume=ty.ObjectRef.RemoteUser(room_id=room_id, user_id=user_id))
         case "audio_report":
             return ty.ObjectRef(audio_report=ty.ObjectRef.AudioReport())
+        case "canvas":
+            return ty.ObjectRef(canvas_id=key.text)
+        case "layout":
+            return ty.ObjectRef(layout=ty.ObjectRef.LayoutDisplay(display=key.text))
     raise ValueError(f"no object has the kind {key.kind!r}")
 
 

@@ -14,6 +14,7 @@ from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control import checks, screen_share, user_info
 from rtcagentd.control.audio_orders import AudioOrders
+from rtcagentd.control.canvas_orders import CanvasOrders
 from rtcagentd.control.errors import Code, OrderError, invalid, not_found, precondition
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Edit
@@ -46,6 +47,7 @@ class Orders:
         self._media_folders = media_folders
         self.audio = AudioOrders(state, media_folders)
         self.sound = SoundOrders(state)
+        self.canvases = CanvasOrders(state)
 
     # -- rooms
 

@@ -8,6 +8,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
+from rtcagentd.control.canvas_plan import judge_canvas, judge_layout
 from rtcagentd.control.events import cause
 from rtcagentd.control.ledger import Taken
 from rtcagentd.control.objects import PLAYBACK_KEY, Key, capture_key, ref_of, room_key
@@ -32,6 +33,7 @@ _WAITS_FOR_OTHERS = (
     ty.REASON_PORTAL_MISSING,
     ty.REASON_SHARE_UNANSWERED,
     ty.REASON_NO_SOUND_SERVER,
+    ty.REASON_STREAM_NOT_SUBSCRIBED,
 )
 
 
@@ -91,6 +93,10 @@ class Outcomes:
                 return self._playback()
             case "remote_volume":
                 return self._remote_volume(key)
+            case "canvas":
+                return judge_canvas(self._state, self._progress, key)
+            case "layout":
+                return judge_layout(self._state, self._progress, key)
         return REACHED, None  # a slot is a name, and levels are told by the daemon: it is so once it is stored
 
     def _room(self, key: Key) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:

@@ -15,6 +15,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
+from rtcagentd.control import canvas_plan
 from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
 from rtcagentd.control.progress import Progress, ProgressTable
 from rtcagentd.control.room_tokens import rights
@@ -129,6 +130,7 @@ class SetSubscribed:
     name: str
     subscribed: bool
     quality: ty.StreamQuality
+    ordered: bool  # not merely as the room has it: received though nobody looks at it
 
 
 Step: TypeAlias = (
@@ -146,6 +148,7 @@ Step: TypeAlias = (
     | SetSubscribed
     | SetPlayback
     | SetRemoteVolume
+    | canvas_plan.Step
 )
 
 
@@ -209,6 +212,7 @@ def _all_steps(state: State, progress: ProgressTable) -> Iterator[Step]:
     yield from _rooms(state, progress)
     yield from _streams(state, progress)
     yield from _subscriptions(state, progress)
+    yield from canvas_plan.steps(state, progress)
 
 
 def _captures(state: State, progress: ProgressTable) -> Iterator[Step]:
@@ -312,19 +316,19 @@ def _subscriptions(state: State, progress: ProgressTable) -> Iterator[Step]:
             for stream in user.streams:
                 wants = wants_subscription(state, room.room_id, user.user_id, stream.kind, stream.name)
                 key = subscription_key(room.room_id, user.user_id, stream.kind, stream.name)
+                ordered = wants is not None
                 if wants is None:
                     if progress.peek(key).applied is None:
                         continue
                     wants = _is_auto_subscribed(state, room.room_id, stream.kind)  # the order about it has ended
                 is_subscribed = stream.subscription == st.SUBSCRIPTION_STATE_SUBSCRIBED
                 quality = wanted_quality(state, room.room_id, user.user_id, stream.kind, stream.name)
-                asked = digest(str(wants), quality)
+                asked = digest(str(wants), str(ordered), quality)
                 applied = progress.peek(key).applied
-                is_other_quality = applied not in (None, asked) if not quality.ByteSize() else applied != asked
-                if (is_subscribed != wants or (wants and is_other_quality)) and applied != asked:
-                    yield SetSubscribed(
-                        key, asked, room.room_id, user.user_id, stream.kind, stream.name, wants, quality
-                    )
+                is_new = (ordered and wants) or applied is not None
+                if (is_subscribed != wants or is_new) and applied != asked:
+                    stream_of = (room.room_id, user.user_id, stream.kind, stream.name)
+                    yield SetSubscribed(key, asked, *stream_of, subscribed=wants, quality=quality, ordered=ordered)
 
 
 def _is_auto_subscribed(state: State, room_id: str, kind: ty.StreamKind.ValueType) -> bool:

@@ -230,6 +230,7 @@ class Reconciler:
         await self._record_devices(attached.report.devices)
         if attached.report.sound != self._state.reported.sound:
             await self._state.record(event(ev.SoundStatusChanged(sound=attached.report.sound)))
+        await self._state.record(event(ev.DisplaysChanged(displays=attached.report.displays)))
         await self._record_engine(
             st.EngineStatus(
                 state=st.ENGINE_STATE_RUNNING,

@@ -69,6 +69,7 @@ class State:
         self.rows: dict[Key, Row] = {}
         self.revision = 0
         self.reported = st.ReportedState()
+        self.default_layout = False  # of displays without an order about it: the configuration's
         self.version = 0
         self._changed = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []

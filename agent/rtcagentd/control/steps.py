@@ -16,7 +16,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.control import clock, plan, sound_steps, wanted_audio
+from rtcagentd.control import canvas_plan, canvas_steps, clock, plan, sound_steps, wanted_audio
 from rtcagentd.control.events import capture_changed, cause, event, publication_changed, room_changed
 from rtcagentd.control.join_tokens import NoToken
 from rtcagentd.control.objects import Key, room_id_of, room_key
@@ -94,6 +94,8 @@ class Steps:
                 await sound_steps.set_playback(step, self._session, self._state, self._progress)
             case plan.SetRemoteVolume():
                 await sound_steps.set_remote_volume(step, self._session, self._progress)
+            case canvas_plan.SetCanvas() | canvas_plan.RemoveCanvas() | canvas_plan.SetLayout():
+                await canvas_steps.make(step, self._state, self._progress, self._session)
 
     # -- sources
 
@@ -378,6 +380,7 @@ class Steps:
             name=step.name,
             subscribed=step.subscribed,
             quality=step.quality,
+            ordered=step.ordered,
         )
         session = self._progress.of(room_key(step.room_id))
         try:

@@ -166,8 +166,8 @@ class Capture:
     def update(self, settings: CaptureSettings) -> bool:
         """Another region, pointer or rate of a screen that is captured. False: that needs a capture of its own."""
 
-    def attach(self, sink: FrameSink) -> None: ...
-    def detach(self, sink: FrameSink) -> None:
+    def attach(self, sink: FrameSink | VideoTap) -> None: ...
+    def detach(self, sink: FrameSink | VideoTap) -> None:
         """After this returns no frame of this capture goes to the sink. Unknown sinks are ignored."""
 
     def stats(self) -> CaptureStats: ...
@@ -389,5 +389,72 @@ class ReceivedFrames:
         """The sound of an audio stream goes into the mixer, until unlisten."""
 
     def unlisten(self, stream_handle: int) -> None: ...
+    def attach(self, stream_handle: int, tap: VideoTap) -> None:
+        """Give the stream's pictures to `tap` too, beginning with the newest one."""
+
+    def detach(self, stream_handle: int, tap: VideoTap) -> None:
+        """One picture that is on its way may still come to `tap`."""
+
     def stats(self, stream_handle: int) -> ReceivedStats | None: ...
     def snapshot(self, stream_handle: int, image_format: str) -> Snapshot | None: ...
+
+class VideoTap:
+    """The newest picture of one stream, between a capture or a received stream and the canvas that shows it.
+
+    Events with its key: "first_frame" when the first picture has come onto a display, "format" when one of another size
+    has. After `clear` it begins anew.
+    """
+
+    def __init__(self, key: str, events: EventQueue) -> None: ...
+    def clear(self) -> None:
+        """Show the canvas's background until the next picture comes."""
+
+class DisplayInfo:
+    """A monitor, in pixels."""
+
+    display_id: str
+    kind: str  # "X11" or "WAYLAND"
+    description: str
+    x: int
+    y: int
+    width: int
+    height: int
+    has_geometry: bool
+    has_order: bool
+    missing: str  # the protocol for want of which it lacks the two
+
+class CanvasSpec:
+    """How one canvas is to be drawn."""
+
+    canvas_id: str
+    display: str
+    fit: str  # "fit", "fill", "stretch"; "auto": fill where little is cut off, else fit
+    mirror: bool
+    background_rgb: int
+    tap: VideoTap | None
+    label: str  # a name, at the lower left
+    title: str  # in the middle while there is no picture; one or two letters are set in a disc
+    border_rgb: int
+    border: int  # pixels
+    def __init__(self) -> None: ...
+    def set_rect(self, x: int, y: int, width: int, height: int) -> None: ...
+
+class StageStats:
+    presented: int  # times that something was put onto a display
+    latency_us: int  # from a picture's capture or decoding until the display server had it; of the newest one
+
+class CanvasStage:
+    """Draws on all displays of one display server, in a thread of its own.
+
+    Connects when it is made: NativeError NO_DISPLAY when that fails. `wayland` and `x11` are addresses; with neither,
+    the environment's. Events with its key: "displays" when they have changed, "failed" when the connection is lost.
+    """
+
+    def __init__(self, key: str, wayland: str, x11: str, events: EventQueue) -> None: ...
+    def displays(self) -> list[DisplayInfo]: ...
+    def set_scene(self, canvases: list[CanvasSpec]) -> None:
+        """What is to be seen, from the bottom to the top; what was there before goes."""
+
+    def stats(self) -> StageStats: ...
+    def stop(self) -> None:
+        """Take everything away and join the thread. Any number of times."""

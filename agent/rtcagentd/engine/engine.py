@@ -11,6 +11,7 @@ from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native
+from rtcagentd.engine.viewing import RemoteUser
 
 # Reasons that the same step would meet again until something about it changes.
 _PERMANENT = frozenset(
@@ -84,7 +85,11 @@ class Engine(Protocol):
         name: str,
         subscribed: bool,
         quality: types.StreamQuality | None = None,
-    ) -> None: ...
+        *,
+        ordered: bool,
+    ) -> None:
+        """`ordered`: video is received though nobody looks at it."""
+
     async def statistics(self) -> contract.GetStatisticsResponse:
         """What is counted of rooms and streams since they began."""
 
@@ -104,6 +109,9 @@ class Engine(Protocol):
 
     def audio_properties(self) -> list[devices.WatchAudioPropertiesResponse.Room]:
         """How loud the others in each room were since this was asked last, and who speaks."""
+
+    def users(self) -> list[RemoteUser]:
+        """The other users of all rooms, with their video. Viewing.streams_changed tells when that changes."""
 
     def publication_stats(self) -> list[capture.PublicationStats]: ...
     def remote_stats(self) -> list[capture.RemoteStreamStats]: ...

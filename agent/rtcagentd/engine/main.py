@@ -15,6 +15,7 @@ from rtcagent.engine.v1 import engine_pb2_grpc as contract_grpc
 from rtcagentd import __version__
 from rtcagentd.engine import _native, logs, process
 from rtcagentd.engine.audio_sources import AudioSources
+from rtcagentd.engine.canvases import Canvases
 from rtcagentd.engine.devices import Devices
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
@@ -29,6 +30,7 @@ from rtcagentd.engine.sound_devices import SoundDevices
 from rtcagentd.engine.sound_status import SoundStatusWatch
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
+from rtcagentd.engine.viewing import Viewing
 
 log = logging.getLogger("rtcagentd.engine.main")  # the daemon runs it as __main__
 
@@ -58,6 +60,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--build-version", default=__version__, help="only a daemon of this version is let in")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
     parser.add_argument("--media-folder", type=Path, action="append", default=[], help="files in it may be played")
+    parser.add_argument("--wayland-display", default="", help="the Wayland compositor to show canvases on")
+    parser.add_argument("--x11-display", default="", help="the X server; without either, as the environment says")
     return parser.parse_args(arguments)
 
 
@@ -80,7 +84,13 @@ async def _run(arguments: argparse.Namespace) -> int:
     sound_devices = SoundDevices(pulse, events)
     sound_status = SoundStatusWatch(pulse, events)
     playback = Playback(pulse, media_events, events)
-    engine = LiveKitEngine(gate, sources, audio_sources, media_events, events, messages, playback, process.die)
+    viewing = Viewing()
+    engine = LiveKitEngine(
+        *(gate, sources, audio_sources, media_events, events, messages, playback, process.die, viewing)
+    )
+    canvases = Canvases(
+        arguments.wayland_display, arguments.x11_display, sources, viewing, engine.users, media_events, events
+    )
     steps = Steps()
     orphan_watch = process.OrphanWatch()
     closing: list[asyncio.Task[None]] = []
@@ -94,7 +104,9 @@ async def _run(arguments: argparse.Namespace) -> int:
 
     async def close() -> None:
         gate.set([], [])
-        await asyncio.gather(engine.close(), sources.close_all(), audio_sources.close_all(), devices.close())
+        await asyncio.gather(
+            engine.close(), sources.close_all(), audio_sources.close_all(), devices.close(), canvases.close()
+        )
         await playback.close()
         await pulse.close()
         await steps.cancel_all(timeout_s=1)
@@ -125,12 +137,14 @@ async def _run(arguments: argparse.Namespace) -> int:
         orphan_watch,
         close_once,
         stopping.set,
+        canvases,
     )
     contract_grpc.add_EngineServicer_to_server(servicer, server)
     server.add_insecure_port(f"unix:{arguments.socket}")
     devices.start()
     pulse.start()
     playback.start()
+    canvases.start()
     await server.start()
     log.info("serving on %s, %s", arguments.socket, engine.version)
 

@@ -14,6 +14,7 @@ from rtcagent.v1 import state_pb2 as state
 
 from rtcagentd.engine import _native, process, screens
 from rtcagentd.engine.audio_sources import AudioSources
+from rtcagentd.engine.canvases import Canvases
 from rtcagentd.engine.devices import Devices
 from rtcagentd.engine.engine import Engine, EngineError
 from rtcagentd.engine.events import Events
@@ -64,6 +65,7 @@ class EngineServer(contract_grpc.EngineServicer):
         orphan_watch: process.OrphanWatch,
         close_all: Callable[[], Coroutine[Any, Any, None]],
         on_shut_down: Callable[[], None],
+        canvases: Canvases,
     ) -> None:
         self._build_version = build_version
         self._engine = engine
@@ -81,6 +83,7 @@ class EngineServer(contract_grpc.EngineServicer):
         self._orphan_watch = orphan_watch
         self._close_all = close_all
         self._on_shut_down = on_shut_down
+        self._canvases = canvases
         self._generation = 0
         self._watched_generation = 0
 
@@ -96,6 +99,7 @@ class EngineServer(contract_grpc.EngineServicer):
         await self._steps.cancel_all(UNDO_DEADLINE_S)
         await self._devices.wait_listed(DEVICE_LIST_DEADLINE_S)
         await self._pulse.wait_listed(DEVICE_LIST_DEADLINE_S)
+        await self._canvases.wait_known(DEVICE_LIST_DEADLINE_S)
         if request.generation != self._generation:
             await self._refuse(request, context)
         log.info("attached by generation %d", request.generation)
@@ -113,6 +117,7 @@ class EngineServer(contract_grpc.EngineServicer):
                 devices=[*self._devices.all(), *self._sound_devices.all()],
                 playback=self._playback.report(),
                 sound=self._sound_status.status,
+                displays=self._canvases.displays(),
             ),
         )
 
@@ -222,6 +227,7 @@ class EngineServer(contract_grpc.EngineServicer):
                 lambda: self._engine.set_subscribed(
                     *(request.room_id, request.user_id, request.kind, request.name, request.subscribed),
                     request.quality,
+                    ordered=request.ordered,
                 ),
             )
         except EngineError as error:
@@ -300,6 +306,22 @@ class EngineServer(contract_grpc.EngineServicer):
         response = contract.TakeSnapshotResponse(image=snapshot.image, width=snapshot.width, height=snapshot.height)
         response.captured_at.FromMicroseconds(snapshot.captured_at_us)
         return response
+
+    async def SetCanvas(self, request: contract.SetCanvasRequest, context: Context) -> contract.SetCanvasResponse:
+        await self._check(request, context)
+        return contract.SetCanvasResponse(canvas=self._canvases.set(request.canvas_id, request.config))
+
+    async def RemoveCanvas(
+        self, request: contract.RemoveCanvasRequest, context: Context
+    ) -> contract.RemoveCanvasResponse:
+        await self._check(request, context)
+        self._canvases.remove(request.canvas_id)
+        return contract.RemoveCanvasResponse()
+
+    async def SetLayout(self, request: contract.SetLayoutRequest, context: Context) -> contract.SetLayoutResponse:
+        await self._check(request, context)
+        self._canvases.set_layout(request)
+        return contract.SetLayoutResponse()
 
     async def GetMediaStats(
         self, request: contract.GetMediaStatsRequest, context: Context

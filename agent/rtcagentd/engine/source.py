@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 5.0
 
+Consumer = _native.FrameSink | _native.VideoTap
+
 
 class Source:
     """An open source. `on_end` is called once if it ends by itself after it had its first frame; `on_format` when the
@@ -84,10 +86,10 @@ class Source:
         self.config, self.plan = config, the_plan
         return True
 
-    def attach(self, sink: _native.FrameSink) -> None:
+    def attach(self, sink: Consumer) -> None:
         self._capture.attach(sink)
 
-    def detach(self, sink: _native.FrameSink) -> None:
+    def detach(self, sink: Consumer) -> None:
         self._capture.detach(sink)
 
     def stop(self, error: EngineError) -> "asyncio.Task[None]":

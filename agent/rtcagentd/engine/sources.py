@@ -22,7 +22,7 @@ from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.portal import PortalScreens
 from rtcagentd.engine.slates import Slates, is_wanted
-from rtcagentd.engine.source import Source
+from rtcagentd.engine.source import Consumer, Source
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,10 @@ class Sources:
         self.slates = Slates(media_events, events, media_folders)
         self._delivered: dict[str, bytes] = {}  # the configuration with which each source was captured last
         self._sources: dict[str, Source] = {}
-        self._sinks: defaultdict[str, list[_native.FrameSink]] = defaultdict(list)
+        self._sinks: defaultdict[str, list[Consumer]] = defaultdict(list)
         self._stops: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
+        self.on_change: Callable[[], None] = lambda: None  # a source was opened or closed
 
     async def open(self, source_id: str, config: types.CaptureConfig) -> state.CaptureStatus:
         """Capture the source with this configuration. When that fails, the source is closed, and its slate is shown."""
@@ -67,7 +68,7 @@ class Sources:
                 # A server that is being started says that it has no such stream, until it has.
                 error = EngineError(types.REASON_SERVER_UNREACHABLE, error.message)
             if self._gate.may_capture(source_id) and is_wanted(config) and not error.permanent:
-                self.slates.prepare(source_id, config, self._sinks.get(source_id, []))
+                self.slates.prepare(source_id, config, self._published(source_id))
                 self.slates.show(source_id, error.reason)
             else:
                 self.slates.drop(source_id)
@@ -81,7 +82,7 @@ class Sources:
         if not self._gate.may_capture(source_id):
             raise _gate_error(source_id)
         await self._close(source_id)
-        self.slates.prepare(source_id, config, self._sinks.get(source_id, []))
+        self.slates.prepare(source_id, config, self._published(source_id))
         self.slates.show(source_id, absent.reason)
         return state.CaptureStatus(
             source_id=source_id,
@@ -157,6 +158,7 @@ class Sources:
         if was_hidden and not source.is_hidden:
             self._on_hidden(source)  # what was said of the window before does not hold for this one
         size = source.format
+        self.on_change()
         log.info("source %s captures %s, %dx%d", source_id, the_plan.input_words, size.width, size.height)
         return source.status()
 
@@ -194,16 +196,18 @@ class Sources:
         if others:
             await asyncio.wait(others, timeout=_GATE_WAIT_S)
 
-    def attach(self, source_id: str, sink: _native.FrameSink) -> None:
+    def attach(self, source_id: str, sink: Consumer) -> None:
         """Give the source's frames to `sink`, now and whenever it is captured."""
         self._sinks[source_id].append(sink)
-        self.slates.attach(source_id, sink)
+        if isinstance(sink, _native.FrameSink):  # a canvas of ours shows no slate: it says that it waits
+            self.slates.attach(source_id, sink)
         if source := self._sources.get(source_id):
             source.attach(sink)
 
-    def detach(self, source_id: str, sink: _native.FrameSink) -> None:
+    def detach(self, source_id: str, sink: Consumer) -> None:
         """No frame goes to `sink` after this."""
-        self.slates.detach(source_id, sink)
+        if isinstance(sink, _native.FrameSink):
+            self.slates.detach(source_id, sink)
         sinks = self._sinks.get(source_id, [])
         if sink in sinks:
             sinks.remove(sink)
@@ -211,6 +215,14 @@ class Sources:
                 del self._sinks[source_id]
         if source := self._sources.get(source_id):
             source.detach(sink)
+
+    def is_capturing(self, source_id: str) -> bool:
+        """Whether its own pictures come, rather than its slate."""
+        source = self._sources.get(source_id)
+        return source is not None and source.is_capturing
+
+    def _published(self, source_id: str) -> list[_native.FrameSink]:
+        return [sink for sink in self._sinks.get(source_id, []) if isinstance(sink, _native.FrameSink)]
 
     def format_of(self, source_id: str) -> types.VideoFormat | None:
         """The format of its frames, or of its slate; None when neither is shown."""
@@ -260,7 +272,7 @@ class Sources:
             )
         except _native.NativeError as error:
             raise EngineError.from_native(*error.args) from error
-        source.set_slate(self.slates.prepare(source_id, config, self._sinks.get(source_id, [])))
+        source.set_slate(self.slates.prepare(source_id, config, self._published(source_id)))
         for sink in self._sinks.get(source_id, []):
             source.attach(sink)
         self._sources[source_id] = source
@@ -270,6 +282,7 @@ class Sources:
         """From here on its frames reach nobody."""
         if self._sources.get(source.source_id) is source:
             del self._sources[source.source_id]
+            self.on_change()
         for sink in self._sinks.get(source.source_id, []):
             source.detach(sink)
 

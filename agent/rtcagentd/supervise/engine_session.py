@@ -145,6 +145,18 @@ class EngineSession:
         request.generation = self.generation
         return await _made(self._steps.TakeSnapshot(request, timeout=QUICK_S))
 
+    async def set_canvas(self, request: en.SetCanvasRequest) -> en.SetCanvasResponse:
+        request.generation = self.generation
+        return await _made(self._steps.SetCanvas(request, timeout=QUICK_S))
+
+    async def remove_canvas(self, request: en.RemoveCanvasRequest) -> None:
+        request.generation = self.generation
+        await _made(self._steps.RemoveCanvas(request, timeout=QUICK_S))
+
+    async def set_layout(self, request: en.SetLayoutRequest) -> None:
+        request.generation = self.generation
+        await _made(self._steps.SetLayout(request, timeout=QUICK_S))
+
     async def media_stats(self) -> en.GetMediaStatsResponse:
         return await _made(
             self._steps.GetMediaStats(en.GetMediaStatsRequest(generation=self.generation), timeout=QUICK_S)

@@ -71,6 +71,10 @@ def engine_arguments(config: Config) -> list[str]:
     arguments = ["--kind", config.engine.kind, "--log-level", config.log_level]
     for folder in config.media.folders:
         arguments += ["--media-folder", str(folder)]
+    if config.display.wayland:
+        arguments += ["--wayland-display", config.display.wayland]
+    if config.display.x11:
+        arguments += ["--x11-display", config.display.x11]
     return arguments
 
 

@@ -1,6 +1,8 @@
 """The livekit engine: its rooms by room_id, and what it can do."""
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import Callable
 
 from livekit import rtc
@@ -25,9 +27,14 @@ from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.playback import Playback
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.threads import in_thread
+from rtcagentd.engine.viewing import RemoteUser, StreamId, View, Viewing
 
 # livekit-server takes this much in a token and through SetMetadata (its limit.max_metadata_size is 64,000 by default).
 MAX_EXTRA_INFO_BYTES = 64_000
+
+# Of a stream that nobody looks at: how long a snapshot waits for a picture, and how long the next need not.
+FIRST_PICTURE_S = 3.0
+SNAPSHOT_LOOK_S = 5.0
 
 
 class LiveKitEngine:
@@ -45,6 +52,7 @@ class LiveKitEngine:
         messages: Messages,
         playback: Playback,
         die: Callable[[str], None],
+        viewing: Viewing,
     ) -> None:
         ffi.load()
         self.version = f"{rtc.__version__} (GStreamer {_native.gstreamer_version()})"
@@ -56,6 +64,8 @@ class LiveKitEngine:
         self._messages = messages
         self._playback = playback
         self._die = die
+        self._viewing = viewing
+        self._snapshots = itertools.count(1)
         self._rooms: dict[str, JoinedRoom] = {}
 
     def capabilities(self) -> list[agent.Capability.ValueType]:
@@ -93,7 +103,7 @@ class LiveKitEngine:
             await self.leave(config.room_id)
         room = JoinedRoom(
             *(config, self._gate, self._sources, self._audio_sources, self._media_events, self._events),
-            *(self._messages, self._playback, self._on_ended, self._die),
+            *(self._messages, self._playback, self._on_ended, self._die, self._viewing),
         )
         self._rooms[config.room_id] = room
         try:
@@ -134,8 +144,11 @@ class LiveKitEngine:
         name: str,
         subscribed: bool,
         quality: types.StreamQuality | None = None,
+        *,
+        ordered: bool,
     ) -> None:
-        await self._joined(room_id).subscriptions.set_subscribed((user_id, kind, name), subscribed, quality)
+        subscriptions = self._joined(room_id).subscriptions
+        await subscriptions.set_subscribed((user_id, kind, name), subscribed, quality, ordered=ordered)
 
     async def statistics(self) -> contract.GetStatisticsResponse:
         response = contract.GetStatisticsResponse()
@@ -159,9 +172,12 @@ class LiveKitEngine:
         self, stream: types.ObjectRef.RemoteStream, image_format: str
     ) -> "_native.Snapshot | contract.TakeSnapshotResponse.Missing.ValueType":
         room = self._rooms.get(stream.room_id)
-        received = room.subscriptions.received((stream.user_id, stream.kind, stream.name)) if room else None
-        if received is None:
+        key = (stream.user_id, stream.kind, stream.name)
+        received = room.subscriptions.received(key) if room else None
+        if room is None or received is None:
             return contract.TakeSnapshotResponse.MISSING_NOT_SUBSCRIBED
+        if not room.subscriptions.is_received(key):
+            await self._look_once(StreamId(stream.room_id, *key), received)
         snapshot = await in_thread(lambda: received.snapshot(image_format))
         return snapshot or contract.TakeSnapshotResponse.MISSING_NO_FRAME
 
@@ -176,6 +192,21 @@ class LiveKitEngine:
             for room_id, room in sorted(self._rooms.items())
             if room.is_joined
         ]
+
+    async def _look_once(self, stream: StreamId, received: ffi.ReceivedStream) -> None:
+        """Have a stream received that nobody looks at, until its first picture has come, and a little longer."""
+        viewer = f"snapshot {next(self._snapshots)}"
+        before = received.stats()
+        self._viewing.look(stream, viewer, View(None))
+        asyncio.get_running_loop().call_later(SNAPSHOT_LOOK_S, self._viewing.look_away, stream, viewer)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_PICTURE_S):
+                count = before.frames_received if before else 0
+                while (now := received.stats()) and now.frames_received == count:  # noqa: ASYNC110 -- frames tell nobody
+                    await asyncio.sleep(0.02)
+
+    def users(self) -> list[RemoteUser]:
+        return [user for _, room in sorted(self._rooms.items()) if room.is_joined for user in room.users()]
 
     def publication_stats(self) -> list[capture.PublicationStats]:
         return [stats for _, room in sorted(self._rooms.items()) for stats in room.publications.stats()]

@@ -99,6 +99,13 @@ class ReceivedStream:
         """Encodes a picture: for another thread than the loop's."""
         return self._received.snapshot(self._handle.handle, image_format)
 
+    def attach(self, tap: _native.VideoTap) -> None:
+        """Give its pictures to `tap` too."""
+        self._received.attach(self._handle.handle, tap)
+
+    def detach(self, tap: _native.VideoTap) -> None:
+        self._received.detach(self._handle.handle, tap)
+
     def close(self) -> None:
         self._received.unwatch(self._handle.handle)
         self._handle.dispose()
@@ -124,6 +131,23 @@ class ReceivedSound:
         """A stream that is left open goes on with the sound of whoever publishes next."""
         self._received.unlisten(self._handle.handle)
         self._handle.dispose()
+
+
+def set_receiving(publication_handle: int, is_receiving: bool) -> None:
+    """Have the room server send a subscribed video, or stop it: what is received is decoded, whoever reads it."""
+    request = proto_ffi.FfiRequest()
+    request.enable_remote_track_publication.track_publication_handle = publication_handle
+    request.enable_remote_track_publication.enabled = is_receiving
+    _ffi_client.FfiClient.instance.request(request)
+
+
+def set_size(publication_handle: int, width: int, height: int) -> None:
+    """Have the room server send the smallest layer that is as large as that, where there are several."""
+    request = proto_ffi.FfiRequest()
+    request.update_remote_track_publication_dimension.track_publication_handle = publication_handle
+    request.update_remote_track_publication_dimension.width = width
+    request.update_remote_track_publication_dimension.height = height
+    _ffi_client.FfiClient.instance.request(request)
 
 
 def _address(function: object) -> int:

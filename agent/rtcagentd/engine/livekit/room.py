@@ -31,6 +31,7 @@ from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.playback import Playback
 from rtcagentd.engine.sources import Sources
+from rtcagentd.engine.viewing import RemoteUser, Viewing
 
 log = logging.getLogger(__name__)
 
@@ -67,15 +68,18 @@ class JoinedRoom:
         playback: Playback,
         on_ended: Callable[["JoinedRoom"], None],
         die: Callable[[str], None],
+        viewing: Viewing,
     ) -> None:
         self.config = config
+        self._viewing = viewing
+        self._speaking: set[str] = set()
         self._events = events
         self._on_ended = on_ended
         self._die = die
         self._room = rtc.Room()
         self.publications = Publications(self._room, gate, sources, audio_sources, media_events, events)
         self.messages = RoomMessages(config.room_id, self._room, messages)
-        self.subscriptions = Subscriptions(config, self._room, events, playback)
+        self.subscriptions = Subscriptions(config, self._room, events, playback, viewing)
         self.speakers = Speakers(config.room_id, events)
         self._state = state.ROOM_STATE_JOINING
         self._reconnecting_cause: types.Cause | None = None
@@ -122,6 +126,7 @@ class JoinedRoom:
             self.publications.close_frames()
             self.subscriptions.close()
             self.messages.close()
+            self._viewing.streams_changed()
             self._closing = asyncio.create_task(self._close(), name=f"close {self.config.room_id}")
         return self._closing
 
@@ -132,6 +137,19 @@ class JoinedRoom:
     def user_ids(self) -> list[str]:
         """The others who are in the room."""
         return sorted(self._room.remote_participants)
+
+    def users(self) -> list[RemoteUser]:
+        """The others, and the video that they publish."""
+        return [
+            RemoteUser(
+                room_id=self.config.room_id,
+                user_id=participant.identity,
+                name=participant.name or participant.identity,
+                is_speaking=participant.identity in self._speaking,
+                videos=tuple(self.subscriptions.videos_of(participant.identity)),
+            )
+            for _, participant in sorted(self._room.remote_participants.items())
+        ]
 
     def status(self, *, whole: bool) -> state.RoomStatus:
         """As of now; `whole` with users and publications."""
@@ -170,6 +188,7 @@ class JoinedRoom:
             self._on_user_joined(participant)
             for publication in participant.track_publications.values():
                 self.subscriptions.on_published(publication, participant)
+        self._viewing.streams_changed()
 
     async def _abandon(self, connecting: "asyncio.Task[None]") -> None:
         done, _ = await asyncio.wait([connecting], timeout=ABANDONED_CONNECT_S)
@@ -239,6 +258,7 @@ class JoinedRoom:
         self._on("track_unmuted", lambda user, publication: self._on_muted(user, publication, False))
         self._on("active_speakers_changed", self.speakers.on_changed)
         self._on("local_track_unpublished", self.publications.on_unpublished)
+        self._on("active_speakers_changed", self._on_speakers)
         self._on("reconnecting", self._on_reconnecting)
         self._on("reconnected", self._on_reconnected)
         self._on("disconnected", self._on_disconnected)
@@ -250,6 +270,7 @@ class JoinedRoom:
         def tell(*arguments: Any) -> None:
             if self._closing is None:
                 listener(*arguments[:count])
+                self._viewing.streams_changed()
 
         self._room.on(event, tell)
 
@@ -291,6 +312,9 @@ class JoinedRoom:
             self.subscriptions.on_muted(publication, muted)
         elif muted:
             self.publications.on_muted_by_room(publication)
+
+    def _on_speakers(self, speakers: list[rtc.Participant]) -> None:
+        self._speaking = {participant.identity for participant in speakers}
 
     def _on_reconnecting(self) -> None:
         self._is_signal_lost = True

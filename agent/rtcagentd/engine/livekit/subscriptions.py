@@ -13,7 +13,9 @@ from rtcagent.v1 import types_pb2 as types
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.livekit import encoding, errors, ffi
+from rtcagentd.engine.livekit.reception import Reception
 from rtcagentd.engine.playback import Playback, RemoteSound
+from rtcagentd.engine.viewing import RemoteVideo, StreamId, Viewing
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ class Remote:
     received: ffi.ReceivedStream | None = None  # while subscribed, of video
     sound: tuple[RemoteSound, ffi.ReceivedSound] | None = None  # while subscribed, of audio
     track_handle: int = 0  # while subscribed
+    reception: Reception | None = None  # likewise
     failure: EngineError | None = None  # of the last try to subscribe
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,7 +58,7 @@ class Remote:
     def close(self, playback: Playback) -> None:
         if self.received is not None:
             self.received.close()
-            self.received = None
+            self.received = self.reception = None
         if self.sound is not None:
             sound, received = self.sound
             self.sound = None
@@ -67,7 +70,9 @@ class Remote:
 class Subscriptions:
     """Of one room. Server-side ids end here: outwards a stream is a user, a kind and a name."""
 
-    def __init__(self, config: types.RoomConfig, room: rtc.Room, events: Events, playback: Playback) -> None:
+    def __init__(
+        self, config: types.RoomConfig, room: rtc.Room, events: Events, playback: Playback, viewing: Viewing
+    ) -> None:
         self._room_id = config.room_id
         self._auto_video = config.auto_subscribe_video
         self._auto_audio = config.auto_subscribe_audio
@@ -77,6 +82,9 @@ class Subscriptions:
         self._remotes: dict[str, Remote] = {}  # by the server's id of the track
         self._qualities: dict[StreamKey, types.StreamQuality] = {}  # what was wanted of one stream, alike
         self._ordered: dict[StreamKey, bool] = {}  # what was ordered for one stream, for as long as the room is open
+        self._received_anyway: set[StreamKey] = set()  # by order, whether somebody looks or not
+        self._viewing = viewing
+        self._end_listening = viewing.on_views(self._on_views)
 
     def streams_of(self, user_id: str) -> list[state.RemoteStream]:
         remotes = [remote for remote in self._remotes.values() if remote.key[0] == user_id]
@@ -129,6 +137,8 @@ class Subscriptions:
             if (quality := self._qualities.get(remote.key)) is not None:
                 ffi.set_quality(publication._ffi_handle.handle, quality)
             remote.received = ffi.ReceivedStream(track._ffi_handle.handle)
+            remote.reception = Reception(remote.received, publication)
+            self._receive(remote)
         else:
             sound = self._playback.add(self._room_id, remote.key[0])
             remote.sound = (sound, ffi.ReceivedSound(track._ffi_handle.handle, sound.input))
@@ -149,9 +159,11 @@ class Subscriptions:
         self._tell(remote, subscribed=False)
 
     async def set_subscribed(
-        self, key: StreamKey, subscribed: bool, quality: types.StreamQuality | None = None
+        self, key: StreamKey, subscribed: bool, quality: types.StreamQuality | None = None, *, ordered: bool
     ) -> None:
-        """Take the stream, in a quality (None: the highest), or no longer; back when it is so."""
+        """Take the stream, in a quality (None: what fits who looks, or the highest), or no longer; back when it is so.
+        `ordered`: receive it though nobody looks at it.
+        """
         remote = self._find(key)
         if remote is None:
             raise EngineError(types.REASON_STREAM_NOT_PUBLISHED, f"user {key[0]} publishes no such stream in this room")
@@ -159,6 +171,11 @@ class Subscriptions:
             raise EngineError(types.REASON_NO_PERMISSION, "the room token does not allow subscribing")
         self._ordered[key] = subscribed
         self._set_quality(remote, quality or types.StreamQuality())
+        if ordered and subscribed:
+            self._received_anyway.add(key)
+        else:
+            self._received_anyway.discard(key)
+        self._receive(remote)
         if remote.publication.subscribed == subscribed:
             return
         remote.failure = None
@@ -193,6 +210,24 @@ class Subscriptions:
         remote = self._find(key)
         return remote.received if remote else None
 
+    def videos_of(self, user_id: str) -> list[RemoteVideo]:
+        """The video streams of a user."""
+        return [
+            RemoteVideo(
+                StreamId(self._room_id, *remote.key),
+                is_subscribed=remote.received is not None,
+                is_wanted=self._is_wanted(remote) and remote.failure is None,
+                is_muted=remote.publication.muted,
+            )
+            for remote in self._remotes.values()
+            if remote.is_video and remote.key[0] == user_id
+        ]
+
+    def is_received(self, key: StreamKey) -> bool:
+        """Whether the room server is to send this subscribed video."""
+        remote = self._find(key)
+        return remote is not None and remote.reception is not None and remote.reception.is_on
+
     def stats(self) -> list[capture.RemoteStreamStats]:
         all_stats = []
         for remote in sorted(self._remotes.values(), key=lambda remote: remote.key):
@@ -218,6 +253,18 @@ class Subscriptions:
             remote.close(self._playback)
             remote.changed.set()
         self._remotes.clear()
+        self._end_listening()
+
+    def _on_views(self, stream: StreamId) -> None:
+        remote = self._find(stream[1:]) if stream.room_id == self._room_id else None
+        if remote is not None:
+            self._receive(remote)
+
+    def _receive(self, remote: Remote) -> None:
+        if remote.reception is not None:
+            views = self._viewing.views(StreamId(self._room_id, *remote.key))
+            has_quality = self._qualities.get(remote.key, types.StreamQuality()).ByteSize() > 0
+            remote.reception.apply(views.values(), anyway=remote.key in self._received_anyway, has_quality=has_quality)
 
     def _tell(self, remote: Remote, *, subscribed: bool) -> None:
         remote.changed.set()

@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 from rtcagent.v1.agent_pb2 import Gap, WatchEventsRequest, WatchEventsResponse
 from rtcagent.v1.agent_pb2_grpc import AgentStub
+from rtcagent.v1.canvases_pb2_grpc import CanvasesStub
 from rtcagent.v1.capture_pb2_grpc import CaptureStub
 from rtcagent.v1.devices_pb2 import WatchAudioPropertiesRequest, WatchAudioPropertiesResponse
 from rtcagent.v1.devices_pb2_grpc import DevicesStub
@@ -28,6 +29,7 @@ from rtcagent_client.errors import Cancelled, EventGap, RtcAgentError
 from rtcagent_client.events import Cursor, OnGap, check_on_gap
 from rtcagent_client.requests import agent as agent_calls
 from rtcagent_client.requests import audio as audio_calls
+from rtcagent_client.requests import canvases as canvases_calls
 from rtcagent_client.requests import capture as capture_calls
 from rtcagent_client.requests import devices as devices_calls
 from rtcagent_client.requests import messages as messages_calls
@@ -40,6 +42,7 @@ from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backo
 
 if TYPE_CHECKING:
     from rtcagent.v1.agent_pb2_grpc import AgentAsyncStub
+    from rtcagent.v1.canvases_pb2_grpc import CanvasesAsyncStub
     from rtcagent.v1.capture_pb2_grpc import CaptureAsyncStub
     from rtcagent.v1.devices_pb2_grpc import DevicesAsyncStub
     from rtcagent.v1.rooms_pb2_grpc import RoomsAsyncStub
@@ -60,6 +63,7 @@ class AsyncStubs:
     capture: "CaptureAsyncStub"
     devices: "DevicesAsyncStub"
     screen: "ScreenAsyncStub"
+    canvases: "CanvasesAsyncStub"
 
 
 def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate["AsyncClient", P], Coroutine[Any, Any, R]]:
@@ -101,6 +105,7 @@ class AsyncClient:
             CaptureStub(self._channel),
             DevicesStub(self._channel),
             ScreenStub(self._channel),
+            CanvasesStub(self._channel),
         )
         self._position: Position | None = None
 
@@ -198,6 +203,12 @@ class AsyncClient:
     list_slots = _method(devices_calls.list_slots)
     set_capture_device = _method(devices_calls.set_capture_device)
     test_microphone = _method(devices_calls.test_microphone)
+    list_displays = _method(canvases_calls.list_displays)
+    list_canvases = _method(canvases_calls.list_canvases)
+    set_local_video_canvas = _method(canvases_calls.set_local_video_canvas)
+    set_remote_video_canvas = _method(canvases_calls.set_remote_video_canvas)
+    remove_canvas = _method(canvases_calls.remove_canvas)
+    set_default_layout = _method(canvases_calls.set_default_layout)
 
     async def audio_properties(self) -> AsyncIterator[WatchAudioPropertiesResponse]:
         """How loud everybody is, at the interval of enable_audio_properties_report; ends with an error when the agent

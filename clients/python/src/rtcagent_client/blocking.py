@@ -11,6 +11,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar,
 import grpc
 from rtcagent.v1.agent_pb2 import Gap, WatchEventsResponse
 from rtcagent.v1.agent_pb2_grpc import AgentStub
+from rtcagent.v1.canvases_pb2_grpc import CanvasesStub
 from rtcagent.v1.capture_pb2_grpc import CaptureStub
 from rtcagent.v1.devices_pb2 import WatchAudioPropertiesRequest, WatchAudioPropertiesResponse
 from rtcagent.v1.devices_pb2_grpc import DevicesStub
@@ -27,6 +28,7 @@ from rtcagent_client.errors import EventGap, RtcAgentError
 from rtcagent_client.events import Cursor, OnGap, check_on_gap
 from rtcagent_client.requests import agent as agent_calls
 from rtcagent_client.requests import audio as audio_calls
+from rtcagent_client.requests import canvases as canvases_calls
 from rtcagent_client.requests import capture as capture_calls
 from rtcagent_client.requests import devices as devices_calls
 from rtcagent_client.requests import messages as messages_calls
@@ -51,6 +53,7 @@ class Stubs:
     capture: CaptureStub
     devices: DevicesStub
     screen: ScreenStub
+    canvases: CanvasesStub
 
 
 def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate["Client", P], R]:
@@ -90,6 +93,7 @@ class Client:
             CaptureStub(self._channel),
             DevicesStub(self._channel),
             ScreenStub(self._channel),
+            CanvasesStub(self._channel),
         )
         self._closed = threading.Event()
         self._position: Position | None = None
@@ -192,6 +196,12 @@ class Client:
     list_slots = _method(devices_calls.list_slots)
     set_capture_device = _method(devices_calls.set_capture_device)
     test_microphone = _method(devices_calls.test_microphone)
+    list_displays = _method(canvases_calls.list_displays)
+    list_canvases = _method(canvases_calls.list_canvases)
+    set_local_video_canvas = _method(canvases_calls.set_local_video_canvas)
+    set_remote_video_canvas = _method(canvases_calls.set_remote_video_canvas)
+    remove_canvas = _method(canvases_calls.remove_canvas)
+    set_default_layout = _method(canvases_calls.set_default_layout)
 
     def audio_properties(self) -> Iterator[WatchAudioPropertiesResponse]:
         """How loud everybody is, at the interval of enable_audio_properties_report; ends with an error when the agent

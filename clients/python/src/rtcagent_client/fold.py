@@ -45,6 +45,11 @@ def find_publication(state: st.ReportedState, room_id: str, source_id: str) -> s
     return next((item for item in room.publications if item.source_id == source_id), None) if room else None
 
 
+def find_canvas(state: st.ReportedState, canvas_id: str) -> st.CanvasStatus | None:
+    """The status of a canvas."""
+    return next((canvas for canvas in state.canvases if canvas.canvas_id == canvas_id), None)
+
+
 def _agent_started(state: st.ReportedState, started: ev.AgentStarted) -> None:
     _forget_media(state)
     state.ClearField("sound")
@@ -65,6 +70,8 @@ def _forget_media(state: st.ReportedState) -> None:
     del state.rooms[:]
     del state.active_speakers[:]
     state.ClearField("playback")
+    del state.canvases[:]
+    state.ClearField("displays")
 
 
 def _device_added(state: st.ReportedState, added: ev.DeviceAdded) -> None:
@@ -213,6 +220,17 @@ def _active_speaker_changed(state: st.ReportedState, changed: ev.ActiveSpeakerCh
         _put(state.active_speakers, speaker, lambda speaker: speaker.room_id)
 
 
+def _canvas_state_changed(state: st.ReportedState, changed: ev.CanvasStateChanged) -> None:
+    if changed.canvas.state == st.CANVAS_STATE_REMOVED:
+        _drop(state.canvases, lambda canvas: canvas.canvas_id == changed.canvas.canvas_id)
+    else:
+        _put(state.canvases, changed.canvas, lambda canvas: canvas.canvas_id)
+
+
+def _displays_changed(state: st.ReportedState, changed: ev.DisplaysChanged) -> None:
+    state.displays.CopyFrom(changed.displays)
+
+
 _RULES: dict[str, Callable[[st.ReportedState, Any], None]] = {
     "agent_started": _agent_started,
     "engine_state_changed": _engine_state_changed,
@@ -234,6 +252,8 @@ _RULES: dict[str, Callable[[st.ReportedState, Any], None]] = {
     "first_frame_sent": _first_frame_sent,
     "playback_state_changed": _playback_state_changed,
     "active_speaker_changed": _active_speaker_changed,
+    "canvas_state_changed": _canvas_state_changed,
+    "displays_changed": _displays_changed,
 }
 
 

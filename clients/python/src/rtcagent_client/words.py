@@ -65,5 +65,9 @@ def describe_object(ref: ObjectRef) -> str:
             return f"volume of {ref.remote_volume.user_id} in {ref.remote_volume.room_id}"
         case "audio_report":
             return "report of audio properties"
+        case "canvas_id":
+            return f"canvas {ref.canvas_id}"
+        case "layout":
+            return f"default layout on {ref.layout.display or 'every display'}"
         case _:
             return "order"

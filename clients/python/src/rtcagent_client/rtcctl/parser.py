@@ -7,6 +7,7 @@ from rtcagent_client.address import ADDRESS_VARIABLE, SYSTEM_SOCKET
 from rtcagent_client.rtcctl import completion, exits
 from rtcagent_client.rtcctl.commands import (
     agent,
+    canvases,
     capture,
     desired,
     devices,
@@ -52,7 +53,7 @@ def build() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(agent, desired, rooms, messages, statistics, capture, mic, sound, screens, devices),
+        *(agent, desired, rooms, messages, statistics, capture, mic, sound, screens, devices, canvases),
         *(watch, why, drain, support, completion),
     ):
         module.add(subparsers)

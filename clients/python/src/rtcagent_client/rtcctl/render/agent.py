@@ -2,10 +2,11 @@
 
 from rtcagent.v1.agent_pb2 import Capability, GetAgentResponse
 from rtcagent.v1.state_pb2 import DesiredState, EngineState, EngineStatus
-from rtcagent.v1.types_pb2 import RoomProfile, Slot, StreamKind
+from rtcagent.v1.types_pb2 import LayoutMode, RoomProfile, Slot, StreamKind
 
 from rtcagent_client.errors import describe_cause
 from rtcagent_client.rtcctl.render import phrases, sound
+from rtcagent_client.rtcctl.render.canvases import content_text, place_text
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_remote_stream, enum_word
 
@@ -83,6 +84,15 @@ def show_desired(desired: DesiredState, screen: Screen) -> None:
     for slot in desired.slots:
         text = " or ".join(match_text(match) for match in slot.slot.matches)
         rows.append((f"slot {slot.slot.name}", text, phrases.keep(slot.order.keep), phrases.ordered(slot.order)))
+    for canvas in desired.canvases:
+        text = f"{content_text(canvas.config)}, {place_text(canvas.config.place)}"
+        rows.append(
+            (f"canvas {canvas.canvas_id}", text, phrases.keep(canvas.order.keep), phrases.ordered(canvas.order))
+        )
+    for layout in desired.layouts:
+        what = f"default layout on {layout.display or 'every display'}"
+        order = layout.order
+        rows.append((what, phrases.low(LayoutMode, layout.mode), phrases.keep(order.keep), phrases.ordered(order)))
     if len(rows) == 1:
         screen.line(f"nothing is asked for (revision {desired.revision})")
         return

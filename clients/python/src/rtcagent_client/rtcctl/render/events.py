@@ -10,6 +10,7 @@ from rtcagent.v1.types_pb2 import StreamKind
 from rtcagent_client.errors import describe_cause
 from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.agent import engine_text
+from rtcagent_client.rtcctl.render.canvases import displays_text, state_text
 from rtcagent_client.rtcctl.render.messages import message_text
 from rtcagent_client.rtcctl.render.rooms import room_text
 from rtcagent_client.rtcctl.render.screens import screen_state
@@ -125,4 +126,11 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     "token_will_expire": lambda e: (
         f"the token of {e.user_id} for room {e.room_id} expires at {phrases.local(e.expires_at):%H:%M:%S}"
     ),
+    "canvas_state_changed": lambda e: f"canvas {e.canvas.canvas_id}: {state_text(e.canvas)}",
+    "displays_changed": lambda e: displays_text(e.displays),
+    "first_remote_frame": lambda e: (
+        f"{_remote(e, e.kind, e.name)} {e.width}x{e.height} on "
+        f"{f'canvas {e.canvas_id}' if e.canvas_id else 'the default layout'}"
+    ),
+    "remote_size_changed": lambda e: f"{_remote(e, e.kind, e.name)}: {e.width}x{e.height}",
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rtcagent.v1.agent_pb2 import GetAgentResponse, GetStateResponse
 from rtcagent.v1.state_pb2 import (
+    CanvasState,
     CaptureState,
     ConnectionQuality,
     DesiredRoom,
@@ -16,11 +17,12 @@ from rtcagent.v1.state_pb2 import (
     RoomStatus,
     SubscriptionState,
 )
-from rtcagent.v1.types_pb2 import ObjectRef, Outcome, StreamKind
+from rtcagent.v1.types_pb2 import LayoutMode, ObjectRef, Outcome, StreamKind
 
 from rtcagent_client.errors import describe_cause
 from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.agent import engine_text
+from rtcagent_client.rtcctl.render.canvases import content_text, place_text
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_object, describe_remote_stream, enum_word
 
@@ -123,6 +125,9 @@ def _sections(state: GetStateResponse) -> Iterator[_Section]:
         room = reported.get(name, RoomStatus(room_id=name))
         rows = [_room(desired.get(name), room), *_publications(state, room), *_users(state, room)]
         yield _Section(f"ROOM {name}", rows)
+    displays = [*_canvases(state), *_layouts(state)]
+    if displays:
+        yield _Section("DISPLAYS", displays)
 
 
 def _sound(state: GetStateResponse) -> Iterator[_Row]:
@@ -159,6 +164,30 @@ def _captures(state: GetStateResponse) -> Iterator[_Row]:
                 is_so = phrases.joined(is_so, "its slate is shown")
             why = describe_cause(capture.cause) if capture.HasField("cause") else ""
         yield _Row(source_id, asked, is_so, ObjectRef(source_id=source_id), why=why)
+
+
+def _canvases(state: GetStateResponse) -> Iterator[_Row]:
+    desired = {canvas.canvas_id: canvas for canvas in state.desired.canvases}
+    reported = {canvas.canvas_id: canvas for canvas in state.reported.canvases}
+    for canvas_id in sorted({*desired, *reported}):
+        wanted, canvas = desired.get(canvas_id), reported.get(canvas_id)
+        asked = is_so = ""
+        if wanted is not None:
+            where = place_text(wanted.config.place)
+            asked = phrases.joined(content_text(wanted.config), where, phrases.keep(wanted.order.keep))
+        if canvas is not None:
+            on = f" on {canvas.display}" if canvas.display else ""
+            is_so = enum_word(CanvasState, canvas.state) + on
+        yield _Row(f"canvas {canvas_id}", asked, is_so, ObjectRef(canvas_id=canvas_id))
+
+
+def _layouts(state: GetStateResponse) -> Iterator[_Row]:
+    shown = [one.display_id for one in state.reported.displays.displays if one.has_layout]
+    for layout in state.desired.layouts:
+        asked = phrases.joined(phrases.low(LayoutMode, layout.mode), phrases.keep(layout.order.keep))
+        on = [one for one in shown if layout.display in ("", one)]
+        ref = ObjectRef(layout=ObjectRef.LayoutDisplay(display=layout.display))
+        yield _Row(describe_object(ref), asked, f"shown on {', '.join(on)}" if on else "not shown", ref)
 
 
 def _room(wanted: DesiredRoom | None, room: RoomStatus) -> _Row:

@@ -1,0 +1,48 @@
+"""What is received of one subscribed video: nothing while nobody looks at it, else the layer that fits who looks."""
+
+from collections.abc import Iterable
+
+from livekit import rtc
+
+from rtcagentd.engine import _native
+from rtcagentd.engine.livekit import ffi
+from rtcagentd.engine.viewing import View
+
+
+class Reception:
+    """For as long as the stream is subscribed. Every received frame is decoded, so that it costs even if unread."""
+
+    def __init__(self, received: ffi.ReceivedStream, publication: rtc.RemoteTrackPublication) -> None:
+        self.is_on = True  # as the server has it after subscribing
+        self._received = received
+        self._publication = publication
+        self._taps: list[_native.VideoTap] = []
+        self._size = (0, 0)
+
+    def apply(self, views: Iterable[View], *, anyway: bool, has_quality: bool) -> None:
+        """Receive for those who look, or `anyway`: then as large as there is. With a quality that was ordered, that is
+        what comes.
+        """
+        views = list(views)
+        taps = [view.tap for view in views if view.tap is not None]
+        for tap in [tap for tap in self._taps if tap not in taps]:
+            self._received.detach(tap)
+        for tap in [tap for tap in taps if tap not in self._taps]:
+            self._received.attach(tap)
+        self._taps = taps
+        is_on = anyway or bool(views)
+        handle = self._publication._ffi_handle.handle
+        if is_on != self.is_on:
+            ffi.set_receiving(handle, is_on)
+            self.is_on = is_on
+        if has_quality:
+            self._size = (0, 0)  # to be set again when that order has ended
+        if not is_on or has_quality:
+            return
+        whole = (self._publication.width, self._publication.height)
+        sizes = [(view.width, view.height) if view.width else whole for view in views]
+        sizes += [whole] if anyway else []
+        size = (max(width for width, _ in sizes), max(height for _, height in sizes))
+        if size != self._size and size != (0, 0):
+            ffi.set_size(handle, *size)
+            self._size = size
