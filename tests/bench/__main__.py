@@ -24,6 +24,7 @@ NAMES = [
     "outages",
     "stampede",
     "unplugged",
+    "canvas",
     "endurance",
 ]
 

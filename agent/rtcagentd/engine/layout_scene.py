@@ -69,7 +69,7 @@ def _sorted(users: list[RemoteUser]) -> tuple[list[_Face], list[tuple[str, Strea
     """Faces, with one for whoever has no picture, and shared screens; in an order that does not change."""
     faces: list[_Face] = []
     screens: list[tuple[str, StreamId]] = []
-    for user in sorted(users, key=lambda user: (user.room_id, user.user_id)):
+    for user in sorted(users, key=lambda user: (user.room_id, user.user_id.lower())):
         shown = [
             video.stream
             for video in sorted(user.videos, key=lambda video: video.stream)
