@@ -121,13 +121,14 @@ class Outcomes:
         self, key: Key, room: st.DesiredRoom, status: st.RoomStatus
     ) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
         """Of a room that is joined as asked: whether the others see what they are to see."""
-        if status.HasField("info_cause"):
-            is_refused = status.info_cause.reason == ty.REASON_NO_PERMISSION
-            if shown(self._progress.peek(key)) == info_digest(room.config) or not is_refused:
-                return (REFUSED if is_refused else WAITING), status.info_cause
-        if shown(self._progress.peek(key)) != info_digest(room.config):
-            return WAITING, cause(ty.REASON_ORDERED, "what the others see of the agent is being changed")
-        return REACHED, None
+        progress = self._progress.peek(key)
+        failed = status.info_cause if status.HasField("info_cause") else None
+        if shown(progress) == info_digest(room.config):
+            # a refusal that is still told of the room's last connection says nothing of this one
+            return (REFUSED, failed) if progress.is_info_refused else (REACHED, None)
+        if failed is not None and failed.reason != ty.REASON_NO_PERMISSION:
+            return WAITING, failed
+        return WAITING, cause(ty.REASON_ORDERED, "what the others see of the agent is being changed")
 
     def _capture(self, key: Key) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
         capture = self._state.get(key, st.DesiredCapture)
