@@ -53,7 +53,8 @@ async def test_a_wayland_display_is_shared_without_anybody_asked_twice(
     make_daemon: MakeDaemon, room_server: RoomServer, listener: Listener, desktop: PortalDesktop
 ) -> None:
     """Still or not; a region of it without another publication; and again by a new engine, by the token kept."""
-    control = (await make_daemon(room_server, environment=desktop.environment)).control
+    settings = {"display": {"default_layout": False}}  # which would cover what is shared
+    control = (await make_daemon(room_server, settings=settings, environment=desktop.environment)).control
     await desktop.show("red")
     await listener.join(room_server.url, room_server.token(ROOM, "listener"))
     await control.join(ROOM)

@@ -41,7 +41,8 @@ def windows(xvfb: Xvfb) -> Iterator[XWindows]:
 
 @pytest_asyncio.fixture
 async def daemon(make_daemon: MakeDaemon, room_server: RoomServer, xvfb: Xvfb) -> Daemon:
-    return await make_daemon(room_server, environment=xvfb.environment)
+    settings = {"display": {"default_layout": False}}  # which would cover what is shared
+    return await make_daemon(room_server, settings=settings, environment=xvfb.environment)
 
 
 async def start(control: Controller, max_fps: float = 0, **screen: Any) -> ty.OrderResult:

@@ -39,6 +39,7 @@ async def test_streams_rooms_and_processes(
         await ann.publish()
         await daemon.control.start_capture(bars())
         await client.join_room(ROOM)
+        await client.subscribe_stream(ROOM, "ann", name="face", wait_ms=0, check=False)  # nobody looks at it
         await listener.join(room_server.url, room_server.token(ROOM, "bob"))
         await listener.frames(NAME, "camera", count=10)
 

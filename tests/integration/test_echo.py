@@ -1,6 +1,8 @@
 """The echo canceller takes what this machine plays out of what the microphone hears."""
 
 import asyncio
+import concurrent.futures
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -49,6 +51,12 @@ async def echo_level(path: Path, voice: sound.Samples, wanted: ty.AudioProcessin
     return float(10 * np.log10(np.mean(10 ** (end / 10))))
 
 
+def echo_levels(path: Path, voice: sound.Samples) -> tuple[float, float]:
+    """Without the canceller, and with it. In a process of its own: it is to be the first use of the SDK there."""
+    loud = asyncio.run(echo_level(path, voice, ty.AudioProcessing()))
+    return loud, asyncio.run(echo_level(path, voice, ty.AudioProcessing(echo_cancellation=True)))
+
+
 async def test_echo_is_20_db_quieter_once_the_canceller_has_converged(tmp_path: Path) -> None:
     """A voice that is played comes back 120 ms later, a little softer, with the noise of a room."""
     voice = sound.speech("The quick brown fox jumps over the lazy dog, and the dog does not mind at all. " * 5, -20)
@@ -56,8 +64,8 @@ async def test_echo_is_20_db_quieter_once_the_canceller_has_converged(tmp_path: 
     late = np.concatenate([np.zeros(int(ECHO_S * sound.RATE), dtype=np.float32), voice * 0.5])
     path = tmp_path / "heard.wav"
     sound.save_wav(path, late + sound.noise(-65, len(late) / sound.RATE + 0.001)[: len(late)])
-    loud = await echo_level(path, voice, ty.AudioProcessing())
-    quiet = await echo_level(path, voice, ty.AudioProcessing(echo_cancellation=True))
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        loud, quiet = await asyncio.wait_for(asyncio.wrap_future(process.submit(echo_levels, path, voice)), 50)
     print(f"echo {loud:.1f} dBFS without, {quiet:.1f} dBFS with the canceller")
     assert loud == pytest.approx(-26, abs=4)
     assert quiet < loud - 20
