@@ -16,6 +16,7 @@ from tests.parts.listener import Listener
 from tests.parts.media import held_back, pushed, remote_snapshot
 from tests.parts.picture import Picture, decode, make_bars, mirrored, shows_bars, shows_made_bars, turned
 from tests.parts.room_server import RoomServer
+from tests.parts.waiting import until
 from tests.parts.y4m import make_still
 
 ROOM = "lobby"
@@ -130,6 +131,12 @@ async def test_snapshots_show_the_own_and_the_remote_picture(room_server: RoomSe
         await publisher.capture(still(make_bars(320, 180)))
         await publisher.publish()
         await control.join(ROOM, auto_publish=False, auto_subscribe_video=False)
+
+        async def is_told() -> bool:
+            room = await control.room(ROOM)
+            return room is not None and any(user.streams for user in room.users)
+
+        await until(is_told, timeout_ms=5_000, what="the agent tells of the other's stream")
         subscribed = await control.rooms.SubscribeStream(
             rm.SubscribeStreamRequest(room_id=ROOM, user_id="other", name="table"), timeout=10
         )

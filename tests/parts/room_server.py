@@ -34,9 +34,15 @@ class RoomServer:
         self._log: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
         # The server takes UDP and TCP ports apart from each other, so that three that are free are all it needs.
-        ports = free_ports(socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        self._are_ports_given = bool(first_port)
+        self._has_run = False
         if first_port:
-            ports = [first_port, first_port + 1, first_port + 2]
+            self.port, self.tcp_port, self._udp_port = first_port, first_port + 1, first_port + 2
+        else:
+            self._choose_ports()
+
+    def _choose_ports(self) -> None:
+        ports = free_ports(socket.SOCK_STREAM, socket.SOCK_STREAM, socket.SOCK_DGRAM)
         self.port, self.tcp_port, self._udp_port = ports
 
     @property
@@ -79,9 +85,18 @@ class RoomServer:
                 raise RuntimeError(f"livekit-server ended with {self._process.returncode}:\n{self.log()[-2000:]}")
             return await port_answers(self.host, self.port)
 
-        await until(
-            serves, timeout_ms=START_MS, what=lambda: f"livekit-server takes connections:\n{self.log()[-2000:]}"
-        )
+        try:
+            await until(
+                serves, timeout_ms=START_MS, what=lambda: f"livekit-server takes connections:\n{self.log()[-2000:]}"
+            )
+        except RuntimeError:
+            if self._has_run or self._are_ports_given or "address already in use" not in self.log():
+                raise
+            await self.kill()  # another program took a port in between
+            self.log_path.unlink()
+            self._choose_ports()
+            await self.start()
+        self._has_run = True
 
     async def kill(self) -> None:
         """End the server at once, as a crash or a power cut would."""
