@@ -29,7 +29,7 @@ from rtcagentd.supervise.engine_session import EngineSession, StepTimeout
 
 log = logging.getLogger(__name__)
 
-SOURCE_RETRY_S = 2.0  # a network camera that is back is seen within 3 s; trying costs other machines little
+SOURCE_RETRY_S = 2.0  # a camera that is back, one on the network too, is seen within 3 s; trying costs others little
 _NO_SLATE = st.CaptureStatus()
 INFO_AGAIN_S = 5.0
 
@@ -130,7 +130,9 @@ class Steps:
         slate: st.CaptureStatus = _NO_SLATE,
     ) -> None:
         """Report a source that did not open, or ended, and what is shown of it; set when to try again."""
-        self._fail(key, digest, failure, at_most_s=SOURCE_RETRY_S)
+        capture = self._state.get(key, st.DesiredCapture)
+        is_file = capture is not None and "file" in _inputs(capture)
+        self._fail(key, digest, failure, at_most_s=math.inf if is_file else SOURCE_RETRY_S)
         status = st.CaptureStatus(source_id=source_id, cause=failure.cause, showing_slate=slate.showing_slate)
         if slate.showing_slate:
             status.format.CopyFrom(slate.format)
@@ -439,6 +441,10 @@ def _open_request(step: plan.OpenSource) -> en.OpenSourceRequest:
         channels = wanted_audio.channels(step.config)
         return en.OpenSourceRequest(source_id=step.source_id, audio=step.config, audio_channels=channels)
     return en.OpenSourceRequest(source_id=step.source_id, config=step.config)
+
+
+def _inputs(capture: st.DesiredCapture) -> tuple[str | None, str | None]:
+    return capture.config.input.WhichOneof("input"), capture.audio.input.WhichOneof("input")
 
 
 def _timeout(what: str) -> en.Failure:

@@ -128,6 +128,7 @@ def _configuration(settings: Settings, livekit_server: Path) -> str:
         f"state_dir = {_text(settings.state_dir)}",
         f"runtime_dir = {_text(settings.runtime_dir)}",
         f"desired = {{ folder = {_text(settings.run_dir / 'conf.d')} }}",
+        "display = { default_layout = false }  # the desktop of whoever tries this is in use",
         "[[listen]]",
         f"address = {_text(settings.socket_address)}",
         "[[listen]]",
