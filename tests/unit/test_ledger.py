@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagentd.control.errors import OrderError, not_found
@@ -217,3 +218,38 @@ async def test_a_clock_that_is_hurried_is_believed_as_it_is() -> None:
         clocks.since_boot += 30
         clocks.set_by += 0.015  # as much as the kernel slews
         assert clock.now() == 1_000_000.0 + clocks.since_boot + clocks.set_by
+
+
+def shared(*screens: tuple[str, str]):  # type: ignore[no-untyped-def]
+    """Each source, a screen, is captured and published in its room."""
+
+    def edit(edits: Edit) -> None:
+        for room_id, source_id in screens:
+            put_room(room_id)(edits)
+            config = ty.CaptureConfig(input=ty.VideoInput(screen=ty.VideoInput.Screen()))
+            edits.put(capture_key(source_id), st.DesiredCapture(source_id=source_id, config=config))
+            stream = st.DesiredStream(room_id=room_id, source_id=source_id, published=True)
+            edits.put(stream_key(room_id, source_id), stream)
+
+    return edit
+
+
+async def test_a_screen_ends_with_the_last_room_that_it_is_shared_in(tmp_path: Path) -> None:
+    """However the rooms end: one after the other, or at once; each end is told."""
+    why = ty.Cause(reason=ty.REASON_KEEP_ENDED, message="over")
+    async with opened(tmp_path / "a.db") as (state, ledger):
+        await ledger.take(order(), shared(("one", "screen"), ("two", "screen"), ("two", "slides"), ("three", "far")))
+        await ledger.end([room_key("one")], why)
+        assert [key for key in state.rows if key.kind == "capture"] == [
+            capture_key("screen"),
+            capture_key("slides"),
+            capture_key("far"),
+        ]
+        await ledger.end([room_key("two"), room_key("three")], why)
+        assert not state.rows
+        page = await state._journal.read(0)
+        told = [ev.Event.FromString(entry.body) for entry in page]  # type: ignore[union-attr]
+        ended = [key_of(one.order_ended.object) for one in told if one.HasField("order_ended")]
+        assert sorted(ended) == sorted(
+            [*map(room_key, ("one", "two", "three")), *map(capture_key, ("screen", "slides", "far"))]
+        )

@@ -10,7 +10,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd import __version__
-from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.ordering import Later, OrderDesk
 from rtcagentd.control.apply import apply_state
 from rtcagentd.control.errors import invalid, unavailable
 from rtcagentd.control.events import cause
@@ -91,7 +91,7 @@ class AgentService(agent_pb2_grpc.AgentServicer):
 
     async def ApplyState(self, request: agent_pb2.ApplyStateRequest, context: Any) -> agent_pb2.ApplyStateResponse:
         limits, is_up = self._reconciler.attached.limits, self._reconciler.session is not None
-        edits = apply_state(self._orders, request, limits, devices_known=is_up)
+        edits = Later(lambda: apply_state(self._orders, request, limits, devices_known=is_up))
         response = agent_pb2.ApplyStateResponse()
         forever = ty.Keep.KIND_FOREVER
         if request.dry_run:

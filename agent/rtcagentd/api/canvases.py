@@ -7,7 +7,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.ordering import Later, OrderDesk
 from rtcagentd.control.canvas_orders import CanvasOrders
 from rtcagentd.control.events import cause
 from rtcagentd.control.state import State
@@ -35,7 +35,7 @@ class CanvasesService(canvases_pb2_grpc.CanvasesServicer):
     async def SetLocalVideoCanvas(
         self, request: canvases_pb2.SetLocalVideoCanvasRequest, context: Any
     ) -> canvases_pb2.SetLocalVideoCanvasResponse:
-        edits = self._orders.set_local(request)
+        edits = Later(lambda: self._orders.set_local(request))
         return canvases_pb2.SetLocalVideoCanvasResponse(
             result=await self._desk.take(request, request.order, edits, context)
         )
@@ -43,7 +43,7 @@ class CanvasesService(canvases_pb2_grpc.CanvasesServicer):
     async def SetRemoteVideoCanvas(
         self, request: canvases_pb2.SetRemoteVideoCanvasRequest, context: Any
     ) -> canvases_pb2.SetRemoteVideoCanvasResponse:
-        edits = self._orders.set_remote(request)
+        edits = Later(lambda: self._orders.set_remote(request))
         return canvases_pb2.SetRemoteVideoCanvasResponse(
             result=await self._desk.take(request, request.order, edits, context)
         )
@@ -66,6 +66,6 @@ class CanvasesService(canvases_pb2_grpc.CanvasesServicer):
     async def SetDefaultLayout(
         self, request: canvases_pb2.SetDefaultLayoutRequest, context: Any
     ) -> canvases_pb2.SetDefaultLayoutResponse:
-        edits = self._orders.set_layout(request)
+        edits = Later(lambda: self._orders.set_layout(request))
         result = await self._desk.take(request, request.order, edits, context, default_keep=ty.Keep.KIND_FOREVER)
         return canvases_pb2.SetDefaultLayoutResponse(result=result)

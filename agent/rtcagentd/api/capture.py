@@ -6,7 +6,7 @@ from rtcagent.engine.v1 import engine_pb2 as en
 from rtcagent.v1 import capture_pb2, capture_pb2_grpc
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.ordering import Later, OrderDesk
 from rtcagentd.control import checks
 from rtcagentd.control.errors import OrderError, invalid, precondition
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
@@ -28,7 +28,7 @@ class CaptureService(capture_pb2_grpc.CaptureServicer):
         self, request: capture_pb2.StartVideoCaptureRequest, context: Any
     ) -> capture_pb2.StartVideoCaptureResponse:
         limits, is_up = self._reconciler.attached.limits, self._reconciler.session is not None
-        edits = self._orders.start_video_capture(request, limits, devices_known=is_up)
+        edits = Later(lambda: self._orders.start_video_capture(request, limits, devices_known=is_up))
         return capture_pb2.StartVideoCaptureResponse(
             result=await self._desk.take(request, request.order, edits, context)
         )
@@ -44,7 +44,8 @@ class CaptureService(capture_pb2_grpc.CaptureServicer):
     async def StartAudioCapture(
         self, request: capture_pb2.StartAudioCaptureRequest, context: Any
     ) -> capture_pb2.StartAudioCaptureResponse:
-        result = await self._desk.take(request, request.order, self._orders.audio.start(request), context)
+        edits = Later(lambda: self._orders.audio.start(request))
+        result = await self._desk.take(request, request.order, edits, context)
         return capture_pb2.StartAudioCaptureResponse(result=result)
 
     async def StopAudioCapture(

@@ -6,7 +6,7 @@ from rtcagent.v1 import devices_pb2, devices_pb2_grpc
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.ordering import Later, OrderDesk
 from rtcagentd.api.sound import SoundCalls
 from rtcagentd.control.audio_readings import AudioReadings
 from rtcagentd.control.device_orders import DeviceOrders
@@ -44,7 +44,8 @@ class DevicesService(SoundCalls, devices_pb2_grpc.DevicesServicer):
     async def SetCaptureDevice(
         self, request: devices_pb2.SetCaptureDeviceRequest, context: Any
     ) -> devices_pb2.SetCaptureDeviceResponse:
-        edits = self._device_orders.set_capture_device(request, devices_known=self._reconciler.session is not None)
+        is_up = self._reconciler.session is not None
+        edits = Later(lambda: self._device_orders.set_capture_device(request, devices_known=is_up))
         result = await self._desk.take(request, request.order, edits, context)
         return devices_pb2.SetCaptureDeviceResponse(result=result)
 

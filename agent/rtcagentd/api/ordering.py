@@ -2,7 +2,9 @@
 outcome.
 """
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import grpc.aio
 from google.protobuf.message import Message
@@ -11,8 +13,8 @@ from rtcagent.v1 import types_pb2 as ty
 from rtcagentd.access.guard import caller
 from rtcagentd.control import checks
 from rtcagentd.control.apply import DryRun
-from rtcagentd.control.errors import unavailable
-from rtcagentd.control.ledger import Ledger, Order, Taken, digest_of
+from rtcagentd.control.errors import OrderError, unavailable
+from rtcagentd.control.ledger import Edit, Ledger, Order, Taken, digest_of
 from rtcagentd.control.orders import Edits
 from rtcagentd.control.outcomes import Outcomes
 from rtcagentd.control.reconciler import Reconciler
@@ -20,6 +22,15 @@ from rtcagentd.store.faults import StoreError
 
 DEFAULT_WAIT_MS = 5000
 REPLY_MARGIN_S = 0.05
+
+
+@dataclass(frozen=True)
+class Later:
+    """An edit that is yet to be made. Making it checks the order against the machine as it is just now, which is of no
+    account where the order is a repeated one: its window may be closed by then.
+    """
+
+    make: Callable[[], Edits | Awaitable[Edits]]
 
 
 class OrderDesk:
@@ -35,7 +46,7 @@ class OrderDesk:
         self,
         request: Message,
         options: ty.OrderOptions,
-        edits: Edits,
+        edits: Edits | Later,
         context: "grpc.aio.ServicerContext[Message, Message]",
         *,
         default_keep: ty.Keep.Kind.ValueType = ty.Keep.KIND_THIS_BOOT,
@@ -51,7 +62,7 @@ class OrderDesk:
         self,
         request: Message,
         options: ty.OrderOptions,
-        edits: Edits,
+        edits: Edits | Later,
         context: "grpc.aio.ServicerContext[Message, Message]",
         *,
         default_keep: ty.Keep.Kind.ValueType,
@@ -67,14 +78,15 @@ class OrderDesk:
         return result, taken
 
     async def rehearse(
-        self, request: Message, options: ty.OrderOptions, edits: Edits, *, default_keep: ty.Keep.Kind.ValueType
+        self, request: Message, options: ty.OrderOptions, edits: Edits | Later, *, default_keep: ty.Keep.Kind.ValueType
     ) -> DryRun:
         """What an order would do whose edit ends in DryRun. Stores nothing, its request_id neither."""
         checks.options(options)
         keep = checks.keep(options.keep, default_keep)
+        checks.keep_is_to_come(keep)
         order = Order(request.DESCRIPTOR.name.removesuffix("Request"), caller.get(), keep)
         try:
-            await self._ledger.take(order, edits)
+            await self._ledger.take(order, await _made(edits))
         except DryRun as done:
             return done
         except StoreError as error:
@@ -86,7 +98,7 @@ class OrderDesk:
         method: str,
         request: Message,
         options: ty.OrderOptions,
-        edits: Edits,
+        edits: Edits | Later,
         context: "grpc.aio.ServicerContext[Message, Message]",
         default_keep: ty.Keep.Kind.ValueType,
         in_room: bool,
@@ -95,7 +107,14 @@ class OrderDesk:
         keep = checks.keep(options.keep, default_keep, in_room=in_room)
         order = Order(method, caller.get(), keep, options.request_id, _digest(method, request, keep))
         try:
-            taken = await self._ledger.take(order, edits)
+            checks.keep_is_to_come(keep)
+            edit = await _made(edits)
+        except OrderError as error:
+            if not options.request_id:
+                raise
+            edit = _refusal(error)  # which is the answer unless the order was taken before
+        try:
+            taken = await self._ledger.take(order, edit)
         except StoreError as error:
             raise unavailable("STORE_FAILED", f"the order was not stored: {error}") from error
         self._reconciler.retry_now(taken.objects)
@@ -105,6 +124,20 @@ class OrderDesk:
         if left_s is not None:
             wait_s = min(wait_s, max(0.0, left_s - REPLY_MARGIN_S))
         return await self._outcomes.settle(taken, wait_s), taken
+
+
+async def _made(edits: Edits | Later) -> Edits:
+    if not isinstance(edits, Later):
+        return edits
+    made = edits.make()
+    return await made if inspect.isawaitable(made) else made
+
+
+def _refusal(error: OrderError) -> Edits:
+    def refuse(_: Edit) -> None:
+        raise error
+
+    return refuse
 
 
 def _digest(method: str, request: Message, keep: ty.Keep) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 from rtcagent.v1 import rooms_pb2, rooms_pb2_grpc
 
 from rtcagentd.api.messages import MessageCalls
-from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.ordering import Later, OrderDesk
 from rtcagentd.api.statistics import StatisticsCalls
 from rtcagentd.control import user_info
 from rtcagentd.control.messages import Messages
@@ -36,7 +36,7 @@ class RoomsService(MessageCalls, StatisticsCalls, rooms_pb2_grpc.RoomsServicer):
         self._statistics = statistics
 
     async def JoinRoom(self, request: rooms_pb2.JoinRoomRequest, context: Any) -> rooms_pb2.JoinRoomResponse:
-        edits = self._orders.join_room(request, self._reconciler.attached.limits)
+        edits = Later(lambda: self._orders.join_room(request, self._reconciler.attached.limits))
         return rooms_pb2.JoinRoomResponse(
             result=await self._desk.take(request, request.order, edits, context, in_room=True)
         )

@@ -6,11 +6,11 @@ from rtcagent.v1 import capture_pb2, screen_pb2, screen_pb2_grpc
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.ordering import Later, OrderDesk
 from rtcagentd.control import screen_checks, screen_orders
 from rtcagentd.control.errors import precondition
 from rtcagentd.control.objects import capture_key
-from rtcagentd.control.orders import Orders
+from rtcagentd.control.orders import Edits, Orders
 from rtcagentd.control.reconciler import Reconciler
 from rtcagentd.control.state import State
 
@@ -39,22 +39,30 @@ class ScreenService(screen_pb2_grpc.ScreenServicer):
     ) -> screen_pb2.StartScreenCaptureResponse:
         asked = screen_orders.as_capture(request)
         limits, is_up = self._reconciler.attached.limits, self._reconciler.session is not None
-        edits = self._orders.start_video_capture(asked, limits, devices_known=is_up)
-        await self._check_is_there(request.screen)
+
+        async def edits() -> Edits:
+            made = self._orders.start_video_capture(asked, limits, devices_known=is_up)
+            await self._check_is_there(request.screen)
+            return made
+
         return screen_pb2.StartScreenCaptureResponse(
-            result=await self._desk.take(request, request.order, edits, context)
+            result=await self._desk.take(request, request.order, Later(edits), context)
         )
 
     async def UpdateScreenCapture(
         self, request: screen_pb2.UpdateScreenCaptureRequest, context: Any
     ) -> screen_pb2.UpdateScreenCaptureResponse:
-        edits = screen_orders.update(request)
         key = capture_key(request.source_id or screen_orders.DEFAULT_SCREEN_ID)
-        wanted = screen_orders.changed(self._state.get(key, st.DesiredCapture), request)
-        if request.region.width:
-            await self._check_is_there(wanted.config.input.screen)
+
+        async def edits() -> Edits:
+            made = screen_orders.update(request)
+            wanted = screen_orders.changed(self._state.get(key, st.DesiredCapture), request)
+            if request.region.width:
+                await self._check_is_there(wanted.config.input.screen)
+            return made
+
         return screen_pb2.UpdateScreenCaptureResponse(
-            result=await self._desk.take(request, request.order, edits, context)
+            result=await self._desk.take(request, request.order, Later(edits), context)
         )
 
     async def StopScreenCapture(

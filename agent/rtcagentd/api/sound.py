@@ -9,7 +9,7 @@ from rtcagent.v1 import devices_pb2
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.ordering import Later, OrderDesk
 from rtcagentd.control.audio_readings import AudioReadings
 from rtcagentd.control.errors import precondition
 from rtcagentd.control.objects import PLAYBACK_KEY
@@ -32,7 +32,7 @@ class SoundCalls:
         self, request: devices_pb2.SetAudioPlaybackDeviceRequest, context: Any
     ) -> devices_pb2.SetAudioPlaybackDeviceResponse:
         is_up = self._reconciler.session is not None
-        edits = self._orders.sound.set_playback_device(request, devices_known=is_up)
+        edits = Later(lambda: self._orders.sound.set_playback_device(request, devices_known=is_up))
         result = await self._desk.take(request, request.order, edits, context)
         return devices_pb2.SetAudioPlaybackDeviceResponse(result=result)
 

@@ -10,6 +10,7 @@ from rtcagent.v1 import agent_pb2, capture_pb2, devices_pb2, rooms_pb2
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
+from rtcagentd.control import screen_share
 from rtcagentd.control.errors import Code, OrderError, OrderProblems, invalid
 from rtcagentd.control.ids import DEFAULT_AUDIO_SOURCE_ID, DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Change, Edit
@@ -131,6 +132,9 @@ def carry_out(orders: Orders, edits: Edit, asked: Iterable[Asked], gone: Iterabl
     """Remove what is gone and ask for the rest. Raises OrderError with all that is wrong."""
     problems: list[tuple[str, OrderError]] = []
     gone, parts, seen = list(gone), set(parts), dict[Key, str]()
+    if "captures" not in parts:  # else they are as they were given
+        for screen in screen_share.ends_with_rooms(edits.bodies(), [key for key in gone if key.kind == "room"]):
+            edits.remove(screen)
     for key in gone:
         if key.kind == "slot":
             continue  # whether it is in use shows when the captures have changed

@@ -78,8 +78,6 @@ def keep(asked: ty.Keep, default: ty.Keep.Kind.ValueType, *, in_room: bool = Fal
     if asked.kind == ty.Keep.KIND_UNSPECIFIED:
         return ty.Keep(kind=default)
     if asked.kind == ty.Keep.KIND_UNTIL:
-        if asked.until.ToNanoseconds() <= time.time_ns():
-            raise invalid("order.keep.until", "KEEP_IN_THE_PAST", "the order is to hold until a time that is past")
         return ty.Keep(kind=asked.kind, until=asked.until)
     if asked.kind == ty.Keep.KIND_UNTIL_ALONE:
         if not in_room:
@@ -90,6 +88,12 @@ def keep(asked: ty.Keep, default: ty.Keep.Kind.ValueType, *, in_room: bool = Fal
     if asked.kind not in ty.Keep.Kind.values():
         raise invalid("order.keep.kind", "KEEP_INVALID", f"this agent knows no keep of kind {asked.kind}")
     return ty.Keep(kind=asked.kind)
+
+
+def keep_is_to_come(asked: ty.Keep) -> None:
+    """Apart from `keep`: an order that was taken may be repeated after its time."""
+    if asked.kind == ty.Keep.KIND_UNTIL and asked.until.ToNanoseconds() <= time.time_ns():
+        raise invalid("order.keep.until", "KEEP_IN_THE_PAST", "the order is to hold until a time that is past")
 
 
 def options(order: ty.OrderOptions) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
+from rtcagentd.control import screen_share
 from rtcagentd.control.errors import invalid
 from rtcagentd.control.events import event
 from rtcagentd.control.objects import IN_ROOMS, MESSAGES, Desired, Key, as_state, ref_of, room_id_of, room_key
@@ -96,12 +97,14 @@ class Edit:
                 del kinds[key]
         return kinds
 
+    def bodies(self) -> Iterator[tuple[Key, Desired]]:
+        """Everything that is asked for now."""
+        for kind, text, body in self._connection.execute("SELECT kind, key, body FROM desired").fetchall():
+            yield Key(kind, text), MESSAGES[kind].FromString(body)
+
     def desired(self) -> st.DesiredState:
         """The whole desired state as it is now."""
-        rows = self._connection.execute("SELECT kind, key, body FROM desired").fetchall()
-        return as_state(
-            self.revision, ((Key(kind, text), MESSAGES[kind].FromString(body)) for kind, text, body in rows)
-        )
+        return as_state(self.revision, self.bodies())
 
     def recall(self, name: str) -> str:
         """What was remembered under a name; empty where nothing was."""
@@ -146,13 +149,21 @@ class Edit:
             self.changes[key] = None
             self._connection.execute("DELETE FROM desired WHERE kind = ? AND key = ?", key)
 
-    def remove_room(self, key: Key) -> None:
-        """Ask no longer for a room, nor for what was ordered in it."""
+    def remove_room(self, key: Key) -> dict[Key, Row]:
+        """Ask no longer for a room, nor for what was ordered in it, and first of all no longer for the screens that are
+        shared in no other room: these are returned.
+        """
+        screens = {}
+        for screen in screen_share.ends_with_rooms(self.bodies(), [key]):
+            if (row := self.row(screen)) is not None:
+                screens[screen] = row
+                self.remove(screen)
         self.remove(key)
         for kind in IN_ROOMS:
             for other in self.keys(kind):
                 if room_id_of(other) == key.text:
                     self.remove(other)
+        return screens
 
 
 class Ledger:
@@ -162,7 +173,7 @@ class Ledger:
         self._state = state
         self._boot_id = boot_id
 
-    async def take(self, order: Order, edit: Callable[[Edit], None]) -> Taken:
+    async def take(self, order: Order, edit: Callable[[Edit], object]) -> Taken:
         """Store an order; `edit` raises OrderError to refuse it. A repeated request_id gives what its first call gave.
 
         When the caller is cancelled the order is stored whole or not at all.
@@ -197,22 +208,25 @@ class Ledger:
 
         def work(connection: sqlite3.Connection) -> Commit:
             edits = Edit(connection, order, self._boot_id)
-            ended = []
+            ended: list[ev.Event] = []
             for key, known in overdue.items():
                 row = edits.row(key)
                 if row is None or row.revision != known.revision:
                     continue
                 if key.kind == "room":
-                    edits.remove_room(key)
+                    screens = edits.remove_room(key)
+                    ended.extend(_ended(screen, shared, edits.revision, why) for screen, shared in screens.items())
                 else:
                     edits.remove(key)
                 ended.append(_ended(key, row, edits.revision, why))
             return _finish(connection, edits, ended) if ended else Commit()
 
         revision = self._state.revision + 1
-        gone = [key for key in self._state.rows if key in overdue or room_key(room_id_of(key)) in overdue]
+        bodies = ((key, row.body) for key, row in self._state.rows.items())
+        ending = {key: self._state.rows[key] for key in screen_share.ends_with_rooms(bodies, overdue)} | overdue
+        gone = [key for key in self._state.rows if key in ending or room_key(room_id_of(key)) in ending]
         held = Commit(revision, rows=dict.fromkeys(gone))
-        held.events = [_ended(key, row, revision, why) for key, row in overdue.items()]
+        held.events = [_ended(key, row, revision, why) for key, row in ending.items()]
         await self._state.keep(work, held)
 
 

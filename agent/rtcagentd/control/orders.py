@@ -12,7 +12,7 @@ from rtcagent.v1 import agent_pb2, capture_pb2, devices_pb2, rooms_pb2
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd.control import checks, screen_share, user_info
+from rtcagentd.control import checks, user_info
 from rtcagentd.control.audio_orders import AudioOrders
 from rtcagentd.control.canvas_orders import CanvasOrders
 from rtcagentd.control.errors import Code, OrderError, invalid, not_found, precondition
@@ -99,7 +99,6 @@ class Orders:
             if edits.row(key) is None:
                 text = f"there is no order to be in room {request.room_id!r}; `rtcctl rooms` lists those there are"
                 raise not_found("ROOM_NOT_FOUND", text, room_id=request.room_id)
-            screen_share.end_with_room(edits, request.room_id)  # before the room is left
             edits.remove_room(key)
 
         return edit

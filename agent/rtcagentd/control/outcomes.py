@@ -68,7 +68,7 @@ class Outcomes:
         if row is not None and row.revision > revision:
             return _superseded(key, f"changed by the order of revision {row.revision}")
         if row is None and wanted:
-            return _superseded(key, "a later order, or the end of its time, has removed it")
+            return _superseded(key, "a later order, or its end (its time is over, its window closed), has removed it")
         return self.of(key)
 
     def of(self, key: Key) -> ty.Outcome:
