@@ -41,7 +41,8 @@ void bind_canvases(py::module_& m) {
         .def_readonly("height", &DisplayInfo::height)
         .def_readonly("has_geometry", &DisplayInfo::has_geometry)
         .def_readonly("has_order", &DisplayInfo::has_order)
-        .def_readonly("missing", &DisplayInfo::missing);
+        .def_readonly("missing", &DisplayInfo::missing)
+        .def_readonly("is_primary", &DisplayInfo::is_primary);
     py::class_<CanvasSpec>(m, "CanvasSpec")
         .def(py::init<>())
         .def_readwrite("canvas_id", &CanvasSpec::canvas_id)

@@ -20,6 +20,7 @@ struct DisplayInfo {
     bool has_geometry = false;
     bool has_order = false;
     std::string missing;
+    bool is_primary = false;  // what is shared where no display is named; of X11 only
 
     bool operator==(const DisplayInfo&) const = default;
 };

@@ -290,7 +290,8 @@ class WaylandScreen : public Screen {
                              .has_order = has_shell,
                              .missing = has_shell ? ""
                                                   : "the compositor lacks the protocol wlr-layer-shell "
-                                                    "(zwlr_layer_shell_v1)"});
+                                                    "(zwlr_layer_shell_v1)",
+                             .is_primary = false});
         }
         return found;
     }

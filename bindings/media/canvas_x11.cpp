@@ -235,18 +235,22 @@ class X11Screen : public Screen {
                                  : xcb_randr_monitor_info_iterator_t{};
             for (; each.rem > 0; xcb_randr_monitor_info_next(&each))
                 found.push_back(display(name_of(each.data->name),
-                                        {each.data->x, each.data->y, each.data->width, each.data->height}));
+                                        {each.data->x, each.data->y, each.data->width, each.data->height},
+                                        each.data->primary != 0));
         }
         if (found.empty()) {
             const Reply<xcb_get_geometry_reply_t> root(
                 xcb_get_geometry_reply(connection_, xcb_get_geometry(connection_, screen_->root), nullptr));
-            if (root) found.push_back(display("screen", {0, 0, root->width, root->height}));
+            if (root) found.push_back(display("screen", {0, 0, root->width, root->height}, true));
         }
         check();
+        // As screen sharing sees it: without a primary one it is the first.
+        const auto is_primary = [](const DisplayInfo& one) { return one.is_primary; };
+        if (!found.empty() && std::none_of(found.begin(), found.end(), is_primary)) found.front().is_primary = true;
         return found;
     }
 
-    static DisplayInfo display(std::string name, const Rect& place) {
+    static DisplayInfo display(std::string name, const Rect& place, bool is_primary) {
         return {.display_id = std::move(name),
                 .kind = "X11",
                 .description = {},
@@ -256,7 +260,8 @@ class X11Screen : public Screen {
                 .height = place.height,
                 .has_geometry = true,
                 .has_order = true,
-                .missing = {}};
+                .missing = {},
+                .is_primary = is_primary};
     }
 
     std::string name_of(xcb_atom_t atom) {

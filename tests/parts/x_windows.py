@@ -3,7 +3,8 @@
 import contextlib
 from typing import Self
 
-from Xlib import display, error  # type: ignore[import-untyped]
+from Xlib import X, display, error  # type: ignore[import-untyped]
+from Xlib.ext import xtest  # type: ignore[import-untyped]
 
 _COLOURS = {
     "black": 0x000000,
@@ -22,7 +23,13 @@ class Window:
     def __init__(self, x: display.Display, title: str, colour: str, place: tuple[int, int, int, int]) -> None:
         self._x = x
         screen = x.screen()
-        self._window = screen.root.create_window(*place, 0, screen.root_depth, background_pixel=_COLOURS[colour])
+        self._window = screen.root.create_window(
+            *place,
+            0,
+            screen.root_depth,
+            background_pixel=_COLOURS[colour],
+            event_mask=X.ButtonPressMask | X.KeyPressMask,
+        )
         self._window.set_wm_name(title)
         self._window.set_wm_class(title, title.capitalize())
         self.show()
@@ -50,6 +57,15 @@ class Window:
         self._window.clear_area()
         self._x.sync()
 
+    def clicks(self) -> int:
+        """How often it was clicked since this was asked last."""
+        self._x.sync()
+        count = self._x.pending_events()
+        return sum(self._is_click(self._x.next_event()) for _ in range(count))
+
+    def _is_click(self, event: object) -> bool:
+        return bool(getattr(event, "type", 0) == X.ButtonPress and getattr(event, "window", None) == self._window)
+
     def close(self) -> None:
         self._window.destroy()
         self._x.sync()
@@ -73,6 +89,13 @@ class XWindows:
         white, black = (65535, 65535, 65535), (0, 0, 0)
         root.change_attributes(cursor=shape.create_cursor(shape, white, black, 0, 0))
         root.warp_pointer(x, y)
+        self._x.sync()
+
+    def click(self, x: int, y: int) -> None:
+        """Press and release the first button there, as somebody at the machine does."""
+        xtest.fake_input(self._x, X.MotionNotify, x=x, y=y)
+        xtest.fake_input(self._x, X.ButtonPress, 1)
+        xtest.fake_input(self._x, X.ButtonRelease, 1)
         self._x.sync()
 
     def close(self) -> None:

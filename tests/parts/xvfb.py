@@ -71,6 +71,13 @@ class Xvfb:
             process.kill()
             await process.wait()
 
+    async def kill(self) -> None:
+        """Ends it without a good-bye, as a crash does."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            await process.wait()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -422,6 +422,7 @@ class DisplayInfo:
     has_geometry: bool
     has_order: bool
     missing: str  # the protocol for want of which it lacks the two
+    is_primary: bool  # of X11 only
 
 class CanvasSpec:
     """How one canvas is to be drawn."""

@@ -12,11 +12,12 @@ from rtcagent.engine.v1 import engine_pb2 as contract
 from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
-from rtcagentd.engine import _native
+from rtcagentd.engine import _native, screens
 from rtcagentd.engine.canvas_viewers import Local, Viewers
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.layout_scene import scene
 from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.shared_displays import shared_displays
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.stage import Stage
 from rtcagentd.engine.viewing import RemoteUser, RemoteVideo, StreamId, Viewing
@@ -56,6 +57,7 @@ class Canvases:
         self._displays_told = state.DisplayStatus()
         self._layout = contract.SetLayoutRequest()
         self._with_layout: set[str] = set()
+        self._shared: dict[str, str] = {}  # displays that would have it, were they not shared, and by which source
         self._due: asyncio.Handle | None = None
         viewing.on_streams(self._changed)
         sources.on_change = self._changed
@@ -127,8 +129,13 @@ class Canvases:
                 self._told[canvas_id] = status
                 self._events.emit(contract.EngineEvent(canvas_changed=contract.CanvasChanged(canvas=status)))
         self._with_layout = set()
+        self._shared = {}
+        shared = shared_displays(self._stage.displays, self._sources.opened(), is_chosen_by_person=screens.is_wayland())
         for info in self._stage.displays:
             if users and info.display_id not in taken and self._may_lay_out(info.display_id):
+                if source_id := shared.get(info.display_id):
+                    self._shared[info.display_id] = source_id
+                    continue
                 self._with_layout.add(info.display_id)
                 tiles, viewers = scene(info, users, self._viewers)
                 specs += tiles
@@ -144,6 +151,9 @@ class Canvases:
         status = self._stage.status()
         for display in status.displays:
             display.has_layout = display.display_id in self._with_layout
+            if source_id := self._shared.get(display.display_id):
+                display.layout_cause.reason = types.REASON_DISPLAY_SHARED
+                display.layout_cause.message = f"source {source_id!r} shares this display"
         return status
 
     def _may_lay_out(self, display_id: str) -> bool:

@@ -116,6 +116,7 @@ class Sources:
             await self._close(source_id)
             raise
         if current and current.is_capturing and the_plan.is_x11 and await current.update(config, the_plan):
+            self.on_change()
             return current.status()
         if the_plan.portal is None:
             self._portal.release(source_id)
@@ -221,6 +222,10 @@ class Sources:
         source = self._sources.get(source_id)
         return source is not None and source.is_capturing
 
+    def opened(self) -> dict[str, types.CaptureConfig]:
+        """What is captured, or being opened, by source_id."""
+        return {source_id: source.config for source_id, source in self._sources.items()}
+
     def _published(self, source_id: str) -> list[_native.FrameSink]:
         return [sink for sink in self._sinks.get(source_id, []) if isinstance(sink, _native.FrameSink)]
 
@@ -276,6 +281,7 @@ class Sources:
         for sink in self._sinks.get(source_id, []):
             source.attach(sink)
         self._sources[source_id] = source
+        self.on_change()
         return source
 
     def _forget(self, source: Source) -> None:

@@ -24,7 +24,7 @@ def show_displays(answer: ListDisplaysResponse, screen: Screen) -> None:
             f"{display.x},{display.y}",
             enum_word(Display.Kind, display.kind),
             ", ".join(phrases.low(DisplayAbility, ability).replace("_", " ") for ability in display.abilities),
-            "the default layout" if display.has_layout else "-",
+            layout_text(display) or "-",
         )
         for display in answer.displays
     ]
@@ -86,6 +86,13 @@ def displays_text(displays: DisplayStatus) -> str:
     if not displays.displays:
         return f"none: {describe_cause(displays.cause)}"
     return ", ".join(
-        f"{one.display_id} {one.width}x{one.height}{' (default layout)' if one.has_layout else ''}"
+        f"{one.display_id} {one.width}x{one.height}{f' ({text})' if (text := layout_text(one)) else ''}"
         for one in displays.displays
     )
+
+
+def layout_text(display: Display) -> str:
+    """ "default layout", or why it is not there."""
+    if display.HasField("layout_cause"):
+        return f"no default layout: {describe_cause(display.layout_cause)}"
+    return "default layout" if display.has_layout else ""

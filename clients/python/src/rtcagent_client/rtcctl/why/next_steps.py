@@ -48,6 +48,7 @@ _STEPS = {
     Reason.REASON_NO_SOUND_SERVER: "start PulseAudio, or PipeWire with pipewire-pulse, for the engine's user "
     f"(docs/audio.md); it is looked for without end. {DOCTOR}",
     Reason.REASON_PLAYBACK_FAILED: "look at the speaker (pactl list sinks), or choose another: rtcctl speaker device",
+    Reason.REASON_DISPLAY_SHARED: "wait until the display is not shared any more, or share a window instead",
     Reason.REASON_DISPLAY_UNABLE: "show it full screen, or run another compositor: rtcctl displays says what it lacks",
     Reason.REASON_STREAM_NOT_SUBSCRIBED: "subscribe to the stream: rtcctl subscribe, or join with auto_subscribe_video",
     Reason.REASON_INTERNAL: "pack a bundle for support: rtcctl bundle fault.tar.gz",
