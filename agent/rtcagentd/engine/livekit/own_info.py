@@ -5,7 +5,9 @@ The SDK's calls for it succeed where the room server ignores them, so what count
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from livekit import rtc
 from rtcagent.v1 import types_pb2 as types
@@ -68,12 +70,13 @@ class OwnInfo:
         self.is_changing = True
         try:
             async with asyncio.timeout(ANSWER_S):
+                # one after the other: each takes along what it knows of the rest
                 if local.metadata != extra_info:
-                    await local.set_metadata(extra_info)
+                    await self._ask(local.set_metadata(extra_info), lambda: local.metadata == extra_info)
                 if local.name != name:
-                    await local.set_name(name)
+                    await self._ask(local.set_name(name), lambda: local.name == name)
                 if changes := wrong_attributes():
-                    await local.set_attributes(changes)
+                    await self._ask(local.set_attributes(changes), lambda: not wrong_attributes())
                 while not is_shown():
                     self.changed.clear()
                     await self.changed.wait()
@@ -82,3 +85,19 @@ class OwnInfo:
         finally:
             self.is_changing = False
         return None
+
+    async def _ask(self, request: Coroutine[Any, Any, None], is_shown: Callable[[], bool]) -> None:
+        """Returns when it is shown: now and then the SDK waits for ever for an answer that has come, as it asks before
+        it listens. Raises what the request raises.
+        """
+        asking = asyncio.ensure_future(request)
+        asking.add_done_callback(lambda _: self.changed.set())
+        try:
+            while not asking.done() and not is_shown():
+                self.changed.clear()
+                await self.changed.wait()
+            if asking.done():
+                asking.result()
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)

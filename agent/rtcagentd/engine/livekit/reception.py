@@ -14,9 +14,15 @@ class Reception:
 
     def __init__(self, received: ffi.ReceivedStream, publication: rtc.RemoteTrackPublication) -> None:
         self.is_on = True  # as the server has it after subscribing
+        self._is_told = True
         self._received = received
         self._publication = publication
         self._taps: list[_native.VideoTap] = []
+        self._size = (0, 0)
+
+    def forget(self) -> None:
+        """The server may not have heard what it was told last: tell it again."""
+        self._is_told = False
         self._size = (0, 0)
 
     def apply(self, views: Iterable[View], *, anyway: bool, has_quality: bool) -> None:
@@ -32,9 +38,11 @@ class Reception:
         self._taps = taps
         is_on = anyway or bool(views)
         handle = self._publication._ffi_handle.handle
-        if is_on != self.is_on:
+        if not self._is_told and is_on == self.is_on:
+            ffi.set_receiving(handle, not is_on)  # the SDK sends no more than changes
+        if is_on != self.is_on or not self._is_told:
             ffi.set_receiving(handle, is_on)
-            self.is_on = is_on
+            self.is_on, self._is_told = is_on, True
         if has_quality:
             self._size = (0, 0)  # to be set again when that order has ended
         if not is_on or has_quality:

@@ -323,6 +323,7 @@ class JoinedRoom:
     def _on_reconnected(self) -> None:
         self._is_signal_lost = False
         self._tell_connection("")
+        self.subscriptions.on_reconnected()
 
     def _on_link(self, is_alive: bool) -> None:
         if self._closing is None:

@@ -158,6 +158,20 @@ class Subscriptions:
         remote.failure = errors.subscription_error(text)
         self._tell(remote, subscribed=False)
 
+    def on_reconnected(self) -> None:
+        """Ask again for what is not so. While the connection was being restored the SDK told of streams, and dropped
+        what it was asked about them.
+        """
+        for remote in self._remotes.values():
+            is_wanted = self._is_wanted(remote)
+            if remote.failure is None and remote.publication.subscribed != is_wanted:
+                remote.publication.set_subscribed(is_wanted)
+            if remote.reception is not None:
+                if (quality := self._qualities.get(remote.key)) is not None:
+                    ffi.set_quality(remote.publication._ffi_handle.handle, quality)
+                remote.reception.forget()
+                self._receive(remote)
+
     async def set_subscribed(
         self, key: StreamKey, subscribed: bool, quality: types.StreamQuality | None = None, *, ordered: bool
     ) -> None:
