@@ -12,6 +12,7 @@
 #include "livekit/ffi.h"
 #include "media/audio_capture.h"
 #include "media/event_queue.h"
+#include "media/recording_tap.h"
 
 namespace py = pybind11;
 
@@ -74,6 +75,12 @@ void bind_audio(py::module_& m) {
         .def(
             "detach", [](AudioCapture& self, const std::shared_ptr<AudioSink>& sink) { self.detach(sink); },
             py::arg("sink").none(false), NoGil())
+        .def(
+            "attach", [](AudioCapture& self, std::shared_ptr<AudioRecordTap> tap) { self.attach(std::move(tap)); },
+            py::arg("tap").none(false), NoGil())
+        .def(
+            "detach", [](AudioCapture& self, const std::shared_ptr<AudioRecordTap>& tap) { self.detach(tap); },
+            py::arg("tap").none(false), NoGil())
         .def(
             "set_processing",
             [](AudioCapture& self, std::shared_ptr<AudioProcessor> processor) {

@@ -21,9 +21,11 @@
 #include "media/event_queue.h"
 #include "media/gstreamer.h"
 #include "media/native_error.h"
+#include "media/recording_tap.h"
 #include "media/screen_list.h"
 #include "media/slate.h"
 #include "media/video_tap.h"
+#include "recording_module.h"
 
 namespace py = pybind11;
 using namespace rtcagent;
@@ -195,6 +197,12 @@ void bind_capture(py::module_& m) {
         .def(
             "detach", [](Capture& self, const std::shared_ptr<VideoTap>& tap) { self.detach(tap); },
             py::arg("tap").none(false), NoGil())
+        .def(
+            "attach", [](Capture& self, std::shared_ptr<VideoRecordTap> tap) { self.attach(std::move(tap)); },
+            py::arg("tap").none(false), NoGil())
+        .def(
+            "detach", [](Capture& self, const std::shared_ptr<VideoRecordTap>& tap) { self.detach(tap); },
+            py::arg("tap").none(false), NoGil())
         .def("stats", &Capture::stats, NoGil())
         .def("snapshot", &Capture::snapshot, py::arg("image_format"), NoGil());
 }
@@ -336,6 +344,30 @@ void bind_livekit(py::module_& m) {
             },
             py::arg("stream_handle"), py::arg("tap").none(false), NoGil())
         .def(
+            "attach",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, std::shared_ptr<VideoRecordTap> tap) {
+                self.frames.attach(stream, std::move(tap));
+            },
+            py::arg("stream_handle"), py::arg("tap").none(false), NoGil())
+        .def(
+            "detach",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, const std::shared_ptr<VideoRecordTap>& tap) {
+                self.frames.detach(stream, tap);
+            },
+            py::arg("stream_handle"), py::arg("tap").none(false), NoGil())
+        .def(
+            "attach_sound",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, std::shared_ptr<AudioRecordTap> tap) {
+                self.frames.attach_sound(stream, std::move(tap));
+            },
+            py::arg("stream_handle"), py::arg("tap").none(false), NoGil())
+        .def(
+            "detach_sound",
+            [](const ReceivedFramesHandle& self, Ffi::Handle stream, const std::shared_ptr<AudioRecordTap>& tap) {
+                self.frames.detach_sound(stream, tap);
+            },
+            py::arg("stream_handle"), py::arg("tap").none(false), NoGil())
+        .def(
             "stats", [](const ReceivedFramesHandle& self, Ffi::Handle stream) { return self.frames.stats(stream); },
             py::arg("stream_handle"), NoGil())
         .def(
@@ -361,6 +393,7 @@ PYBIND11_MODULE(_native, m) {
     bind_livekit(m);
     bind_slate(m);
     bind_canvases(m);
+    bind_recordings(m);
     bind_capture(m);
     bind_audio(m);
 }

@@ -184,6 +184,15 @@ class DisplaySettings(_Section):
         return self
 
 
+class RecordingSettings(_Section):
+    """Where recordings are written, and what they leave to others; see docs/recording.md."""
+
+    folder: AbsolutePath | None = None
+    min_free_mb: Annotated[int, Field(ge=0)] = 500
+    max_mb: Annotated[int, Field(ge=0)] = 0
+    max_minutes: Annotated[int, Field(ge=0)] = 0
+
+
 class DesiredSettings(_Section):
     """The desired state that files of this machine ask for."""
 
@@ -253,6 +262,7 @@ class Config(_Section):
     engine: EngineSettings = EngineSettings()
     media: MediaSettings = MediaSettings()
     display: DisplaySettings = DisplaySettings()
+    recording: RecordingSettings = RecordingSettings()
     desired: DesiredSettings = Field(default_factory=DesiredSettings)
     journal: JournalSettings = JournalSettings()
     retry: RetrySettings = RetrySettings()
@@ -263,6 +273,14 @@ class Config(_Section):
         if self.embedded_server and self.room_server:
             raise ValueError("takes either [embedded_server] or [room_server], not both")
         return self
+
+    @property
+    def recording_folder(self) -> Path:
+        """The configured one; else one of the engine's own, which is there already."""
+        if self.recording.folder is not None:
+            return self.recording.folder
+        is_child = self.engine.launcher == "child"
+        return self.state_dir / "recordings" if is_child else Path("/var/lib/rtcagent-engine/recordings")
 
     @property
     def listeners(self) -> list[Listener]:

@@ -22,6 +22,7 @@ from rtcagentd.api.capture import CaptureService
 from rtcagentd.api.devices import DevicesService
 from rtcagentd.api.health import HealthReporter
 from rtcagentd.api.ordering import OrderDesk
+from rtcagentd.api.recordings import RecordingsService
 from rtcagentd.api.rooms import RoomsService
 from rtcagentd.api.screen import ScreenService
 from rtcagentd.api.server import ApiServer
@@ -29,6 +30,7 @@ from rtcagentd.config import Config, ConfigError, JournalSettings, load
 from rtcagentd.control.audio_readings import AudioReadings
 from rtcagentd.control.closed_windows import ClosedWindows
 from rtcagentd.control.conf_dir import ConfDir
+from rtcagentd.control.ended_recordings import EndedRecordings
 from rtcagentd.control.events import cause, event
 from rtcagentd.control.join_tokens import Endpoint, JoinTokens
 from rtcagentd.control.keeping import Keeper, boot_id
@@ -37,6 +39,8 @@ from rtcagentd.control.messages import Messages
 from rtcagentd.control.orders import Orders
 from rtcagentd.control.outcomes import Outcomes
 from rtcagentd.control.reconciler import Reconciler
+from rtcagentd.control.recording_files import RecordingFiles
+from rtcagentd.control.recording_limits import RecordingLimits
 from rtcagentd.control.refusals import RefusalPolicy
 from rtcagentd.control.room_tokens import ServerKey
 from rtcagentd.control.state import State
@@ -92,6 +96,11 @@ async def run(config: Config, config_path: Path) -> None:
         await journal.open()
         state = State(database, journal)
         state.default_layout = config.display.default_layout
+        recording = config.recording
+        state.recording_limits = RecordingLimits(recording.max_mb * 1_000_000, recording.max_minutes * 60_000)
+        if config.recording_folder.parent == config.state_dir:  # another one may be on a disk that is not there now
+            config.recording_folder.mkdir(mode=0o700, exist_ok=True)
+        recording_files = RecordingFiles(config.recording_folder, recording.min_free_mb << 20)
         await state.load()
         started = ev.AgentStarted(version=__version__, boot_id=this_boot, revision=state.revision)
         await state.record(event(started))
@@ -131,6 +140,7 @@ async def run(config: Config, config_path: Path) -> None:
             DevicesService(state, orders, desk, reconciler, AudioReadings(state, reconciler)),
             ScreenService(state, orders, desk, reconciler),
             CanvasesService(state, orders.canvases, desk),
+            RecordingsService(state, orders.recordings, desk, reconciler, recording_files),
         )
         await parts.enter_async_context(api)
         parts.push_async_callback(_say_stopping, state)
@@ -140,6 +150,7 @@ async def run(config: Config, config_path: Path) -> None:
             works.append(observer.run())
         works.append(ClosedWindows(state, ledger, outcomes).run())
         works.append(TokenExpiry(state).run())
+        works.append(EndedRecordings(state, ledger).run())
         reloader = Reloader(
             *(config_path, config, manager, reload),
             *(lambda kept: journal.keep(_retention(kept)), conf_dir.reapply),

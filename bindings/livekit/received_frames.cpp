@@ -148,12 +148,27 @@ void ReceivedFrames::unwatch(Ffi::Handle stream) {
 
 void ReceivedFrames::listen(Ffi::Handle stream, std::shared_ptr<MixerInput> input) {
     const std::lock_guard lock(mutex_);
-    inputs_[stream] = std::move(input);
+    sounds_[stream].input = std::move(input);
 }
 
 void ReceivedFrames::unlisten(Ffi::Handle stream) {
     const std::lock_guard lock(mutex_);
-    inputs_.erase(stream);
+    sounds_.erase(stream);
+}
+
+void ReceivedFrames::attach_sound(Ffi::Handle stream, std::shared_ptr<AudioConsumer> consumer) {
+    const std::lock_guard lock(mutex_);
+    const auto it = sounds_.find(stream);
+    if (it == sounds_.end()) return;
+    auto& consumers = it->second.consumers;
+    if (std::find(consumers.begin(), consumers.end(), consumer) != consumers.end()) return;
+    consumer->begin();
+    consumers.push_back(std::move(consumer));
+}
+
+void ReceivedFrames::detach_sound(Ffi::Handle stream, const std::shared_ptr<AudioConsumer>& consumer) {
+    const std::lock_guard lock(mutex_);
+    if (const auto it = sounds_.find(stream); it != sounds_.end()) std::erase(it->second.consumers, consumer);
 }
 
 void ReceivedFrames::attach(Ffi::Handle stream, std::shared_ptr<FrameConsumer> consumer) {
@@ -236,16 +251,20 @@ void ReceivedFrames::take_audio(const std::uint8_t* data, std::size_t size) {
     if (!event.ParseFromArray(data, static_cast<int>(size))) return;
     const auto& audio = event.audio_stream_event();
     if (!audio.has_frame_received()) return;
-    std::shared_ptr<MixerInput> input;
+    Sound sound;
     {
         const std::lock_guard lock(mutex_);
-        if (const auto it = inputs_.find(audio.stream_handle()); it != inputs_.end()) input = it->second;
+        if (const auto it = sounds_.find(audio.stream_handle()); it != sounds_.end()) sound = it->second;
     }
     const auto& frame = audio.frame_received().frame();
     // The streams are asked for at the mixer's rate; another one would only be heard at a wrong pitch.
-    if (input && frame.info().sample_rate() == kMixRate) {
-        input->push(reinterpret_cast<const std::int16_t*>(frame.info().data_ptr()), frame.info().samples_per_channel(),
-                    static_cast<int>(frame.info().num_channels()));
+    const auto* samples = reinterpret_cast<const std::int16_t*>(frame.info().data_ptr());
+    const auto channels = static_cast<int>(frame.info().num_channels());
+    if (sound.input && frame.info().sample_rate() == kMixRate) {
+        sound.input->push(samples, frame.info().samples_per_channel(), channels);
+        if (frame.info().samples_per_channel() == kSamplesPerFrame) {
+            for (const auto& consumer : sound.consumers) consumer->push({.samples = samples, .channels = channels});
+        }
     }
     ffi_.drop(frame.handle().id());
 }

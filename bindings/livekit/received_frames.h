@@ -13,6 +13,7 @@
 #include "ffi_frames.pb.h"
 #include "livekit/event_relay.h"
 #include "livekit/ffi.h"
+#include "media/audio_frame.h"
 #include "media/audio_mixer.h"
 #include "media/frame.h"
 #include "media/frame_clock.h"
@@ -44,6 +45,9 @@ class ReceivedFrames {
     // Gives the stream's frames to `consumer` too, on the thread that they come on; once more, perhaps, after detach.
     void attach(Ffi::Handle stream, std::shared_ptr<FrameConsumer> consumer);
     void detach(Ffi::Handle stream, const std::shared_ptr<FrameConsumer>& consumer);
+    // Likewise of a stream of sound, until detach_sound or unlisten.
+    void attach_sound(Ffi::Handle stream, std::shared_ptr<AudioConsumer> consumer);
+    void detach_sound(Ffi::Handle stream, const std::shared_ptr<AudioConsumer>& consumer);
     std::optional<ReceivedStats> stats(Ffi::Handle stream) const;
     std::optional<Snapshot> snapshot(Ffi::Handle stream, const std::string& image_format) const;
 
@@ -65,6 +69,11 @@ class ReceivedFrames {
         std::vector<std::shared_ptr<FrameConsumer>> consumers;
     };
 
+    struct Sound {
+        std::shared_ptr<MixerInput> input;
+        std::vector<std::shared_ptr<AudioConsumer>> consumers;
+    };
+
     ReceivedFrames(const Ffi& ffi, EventRelay::Callback python) : ffi_(ffi), relay_(python) {}
     static void on_event(const std::uint8_t* data, std::size_t size);
     void take(const std::uint8_t* data, std::size_t size);
@@ -75,7 +84,7 @@ class ReceivedFrames {
     EventRelay relay_;
     mutable std::mutex mutex_;  // held for moments only, never while a buffer is given back or a picture encoded
     std::unordered_map<Ffi::Handle, Stream> streams_;
-    std::unordered_map<Ffi::Handle, std::shared_ptr<MixerInput>> inputs_;
+    std::unordered_map<Ffi::Handle, Sound> sounds_;
 };
 
 }  // namespace rtcagent

@@ -36,6 +36,11 @@ STATE = text_format.Parse(
       }
     }
     layouts { display: "HDMI-1" mode: LAYOUT_MODE_OFF }
+    recordings {
+      recording_id: "shift"
+      config { streams { source_id: "test" } streams { room_id: "demo" }
+        container: RECORDING_CONTAINER_MP4 max_bytes: 2000000 }
+    }
     """,
     DesiredState(),
 )
@@ -103,6 +108,14 @@ canvases:
 layouts:
 - display: HDMI-1
   mode: 'off'
+recordings:
+- recording_id: shift
+  config:
+    streams:
+    - source_id: test
+    - room_id: demo
+    container: mp4
+    max_bytes: 2000000
 """
 
 
@@ -183,7 +196,7 @@ def test_a_place_has_the_line_of_the_nearest_thing_that_there_is() -> None:
             "room: []",
             [
                 "1: room: there is no such key; there are: rooms, captures, streams, subscriptions, slots, "
-                "playback, remote_volumes, audio_report, canvases, layouts"
+                "playback, remote_volumes, audio_report, canvases, layouts, recordings"
             ],
         ),
         (

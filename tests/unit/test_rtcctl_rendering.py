@@ -316,6 +316,11 @@ EVENTS = {
         'canvas { canvas_id: "caller" state: CANVAS_STATE_WAITING cause { reason: REASON_NO_DISPLAY } }',
         "canvas caller: WAITING: NO_DISPLAY",
     ),
+    "recording_state_changed": (
+        'recording { recording_id: "shift" state: RECORDING_STATE_RECORDING file: "shift-0002.mkv" tracks { } }',
+        "recording shift: RECORDING shift-0002.mkv with 1 track",
+    ),
+    "recording_deleted": ('recording_id: "shift" files: "shift-0001.mkv"', "recording shift: shift-0001.mkv"),
     "displays_changed": (
         'displays { displays { display_id: "HDMI-1" width: 1920 height: 1080 has_layout: true } }',
         "HDMI-1 1920x1080 (default layout)",

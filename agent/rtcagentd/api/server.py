@@ -17,6 +17,7 @@ from rtcagent.v1 import (
     canvases_pb2_grpc,
     capture_pb2_grpc,
     devices_pb2_grpc,
+    recordings_pb2_grpc,
     rooms_pb2_grpc,
     screen_pb2_grpc,
 )
@@ -27,6 +28,7 @@ from rtcagentd.api.agent import AgentService
 from rtcagentd.api.canvases import CanvasesService
 from rtcagentd.api.capture import CaptureService
 from rtcagentd.api.devices import DevicesService
+from rtcagentd.api.recordings import RecordingsService
 from rtcagentd.api.rooms import RoomsService
 from rtcagentd.api.screen import ScreenService
 from rtcagentd.api.status import to_status
@@ -43,6 +45,7 @@ SERVICES = (
     "rtcagent.v1.Devices",
     "rtcagent.v1.Screen",
     "rtcagent.v1.Canvases",
+    "rtcagent.v1.Recordings",
 )
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
@@ -66,6 +69,7 @@ class ApiServer:
         devices: DevicesService,
         screen: ScreenService,
         canvases: CanvasesService,
+        recordings: RecordingsService,
     ) -> None:
         self._listeners = listeners
         self._health = health.aio.HealthServicer()
@@ -76,6 +80,7 @@ class ApiServer:
             lambda server: devices_pb2_grpc.add_DevicesServicer_to_server(devices, server),
             lambda server: screen_pb2_grpc.add_ScreenServicer_to_server(screen, server),
             lambda server: canvases_pb2_grpc.add_CanvasesServicer_to_server(canvases, server),
+            lambda server: recordings_pb2_grpc.add_RecordingsServicer_to_server(recordings, server),
             lambda server: health_pb2_grpc.add_HealthServicer_to_server(self._health, server),
             lambda server: reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
                 reflection.aio.ReflectionServicer((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)), server

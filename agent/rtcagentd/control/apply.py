@@ -121,6 +121,7 @@ def asked_for(
         "audio_report": lambda asked: orders.sound.audio_report(asked.interval_ms),
         "canvases": orders.canvases.set_canvas,
         "layouts": layout,
+        "recordings": orders.recordings.set_recording,
     }
     for part in (part for part in PARTS if part in parts):
         for index, body in enumerate(getattr(desired, part)):

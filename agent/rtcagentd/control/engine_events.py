@@ -7,8 +7,17 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
+from rtcagentd.control import recording_steps
 from rtcagentd.control.events import capture_changed, event, publication_changed, room_changed
-from rtcagentd.control.objects import Key, canvas_key, capture_key, room_key, stream_key, subscription_key
+from rtcagentd.control.objects import (
+    Key,
+    canvas_key,
+    capture_key,
+    recording_key,
+    room_key,
+    stream_key,
+    subscription_key,
+)
 from rtcagentd.control.progress import ProgressTable
 from rtcagentd.control.sound_steps import playback_is
 from rtcagentd.control.state import State
@@ -58,6 +67,8 @@ def key_of(happened: en.EngineEvent) -> Key | None:
             return stream_key(happened.media_state_changed.room_id, happened.media_state_changed.source_id)
         case "canvas_changed":
             return canvas_key(happened.canvas_changed.canvas.canvas_id)
+        case "recording_changed":
+            return recording_key(happened.recording_changed.recording.recording_id)
     return None
 
 
@@ -105,6 +116,8 @@ async def take(happened: en.EngineEvent, state: State, progress: ProgressTable, 
         case "canvas_changed":
             if fold.find_canvas(state.reported, happened.canvas_changed.canvas.canvas_id) is not None:
                 await state.record(event(ev.CanvasStateChanged(canvas=happened.canvas_changed.canvas)))
+        case "recording_changed":
+            await recording_steps.changed(happened.recording_changed, state, progress)
         case "warning":
             await state.record(event(ev.ErrorOccurred(cause=happened.warning.cause)))
 

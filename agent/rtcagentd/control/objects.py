@@ -3,7 +3,7 @@
 A key is (kind, text): ("room", "demo"), ("capture", "camera"), ("stream", "demo/camera"), ("subscription",
 "demo/ann/1/front"), ("slot", "front-cam"), ("canvas", "caller"), ("layout", "HDMI-1"). Ids have no slash, so the text
 is unambiguous; a stream's name may have any character and comes last. Of ("playback", "speaker") and ("audio_report",
-"interval") there is one each; ("remote_volume", "demo/ann").
+"interval") there is one each; ("remote_volume", "demo/ann"). ("recording", "monday").
 """
 
 from collections.abc import Iterable
@@ -23,6 +23,7 @@ Desired: TypeAlias = (
     | st.DesiredAudioReport
     | st.DesiredCanvas
     | st.DesiredLayout
+    | st.DesiredRecording
 )
 
 
@@ -44,6 +45,7 @@ MESSAGES: dict[str, type[Desired]] = {
     "audio_report": st.DesiredAudioReport,
     "canvas": st.DesiredCanvas,
     "layout": st.DesiredLayout,
+    "recording": st.DesiredRecording,
 }
 
 # The lists of DesiredState, and the kind of the objects in each. What refers to another object comes after it.
@@ -58,6 +60,7 @@ PARTS: dict[str, str] = {
     "audio_report": "audio_report",
     "canvases": "canvas",
     "layouts": "layout",
+    "recordings": "recording",
 }
 
 # The kinds of what is ordered in a room, beside being in it; it ends when the room is left.
@@ -96,6 +99,10 @@ def canvas_key(canvas_id: str) -> Key:
     return Key("canvas", canvas_id)
 
 
+def recording_key(recording_id: str) -> Key:
+    return Key("recording", recording_id)
+
+
 def layout_key(display: str) -> Key:
     """Of one display, or, with an empty name, of all that have no order of their own."""
     return Key("layout", display)
@@ -124,6 +131,8 @@ def key_of_desired(body: Desired) -> Key:
             return canvas_key(body.canvas_id)
         case st.DesiredLayout():
             return layout_key(body.display)
+        case st.DesiredRecording():
+            return recording_key(body.recording_id)
 
 
 def as_state(revision: int, rows: Iterable[tuple[Key, Desired]]) -> st.DesiredState:
@@ -159,6 +168,8 @@ def key_of(ref: ty.ObjectRef) -> Key:
             return canvas_key(ref.canvas_id)
         case "layout":
             return layout_key(ref.layout.display)
+        case "recording_id":
+            return recording_key(ref.recording_id)
     raise ValueError("the reference names no object")
 
 
@@ -188,6 +199,8 @@ def ref_of(key: Key) -> ty.ObjectRef:
             return ty.ObjectRef(audio_report=ty.ObjectRef.AudioReport())
         case "canvas":
             return ty.ObjectRef(canvas_id=key.text)
+        case "recording":
+            return ty.ObjectRef(recording_id=key.text)
         case "layout":
             return ty.ObjectRef(layout=ty.ObjectRef.LayoutDisplay(display=key.text))
     raise ValueError(f"no object has the kind {key.kind!r}")

@@ -19,6 +19,7 @@ from rtcagentd.control.errors import Code, OrderError, invalid, not_found, preco
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
 from rtcagentd.control.ledger import Edit
 from rtcagentd.control.objects import Desired, Key, capture_key, room_key, slot_key, stream_key, subscription_key
+from rtcagentd.control.recording_orders import RecordingOrders
 from rtcagentd.control.room_tokens import ServerKey, TokenClaims, TokenUnreadable, own_urls, read_claims
 from rtcagentd.control.sound_orders import SoundOrders
 from rtcagentd.control.state import Row, State
@@ -48,6 +49,7 @@ class Orders:
         self.audio = AudioOrders(state, media_folders)
         self.sound = SoundOrders(state)
         self.canvases = CanvasOrders(state)
+        self.recordings = RecordingOrders(state)
 
     # -- rooms
 

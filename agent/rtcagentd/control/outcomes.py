@@ -14,6 +14,7 @@ from rtcagentd.control.ledger import Taken
 from rtcagentd.control.objects import PLAYBACK_KEY, Key, capture_key, ref_of, room_key
 from rtcagentd.control.plan import digest, info_digest, room_digest, shown, stream_digest
 from rtcagentd.control.progress import ProgressTable
+from rtcagentd.control.recording_plan import judge_recording, recorded_remotes
 from rtcagentd.control.sound_plan import digest_of, playback_request, remote_volume_request
 from rtcagentd.control.state import State
 from rtcagentd.control.wanted import resolve, wanted_streams
@@ -34,6 +35,8 @@ _WAITS_FOR_OTHERS = (
     ty.REASON_SHARE_UNANSWERED,
     ty.REASON_NO_SOUND_SERVER,
     ty.REASON_STREAM_NOT_SUBSCRIBED,
+    ty.REASON_DISK_LOW,
+    ty.REASON_FOLDER_UNUSABLE,
 )
 
 
@@ -97,6 +100,8 @@ class Outcomes:
                 return judge_canvas(self._state, self._progress, key)
             case "layout":
                 return judge_layout(self._state, self._progress, key)
+            case "recording":
+                return judge_recording(self._state, self._progress, key)
         return REACHED, None  # a slot is a name, and levels are told by the daemon: it is so once it is stored
 
     def _room(self, key: Key) -> tuple[ty.Outcome.Kind.ValueType, ty.Cause | None]:
@@ -231,6 +236,8 @@ class Outcomes:
             if stream.subscription == st.SUBSCRIPTION_STATE_REFUSED:
                 return REFUSED, stream.cause
             if (stream.subscription == st.SUBSCRIPTION_STATE_SUBSCRIBED) != ordered.subscribed:
+                if (ordered.room_id, ordered.user_id, stream.kind, stream.name) in recorded_remotes(self._state):
+                    return WAITING, cause(ty.REASON_ORDERED, "the stream is received for a recording, and not heard")
                 return WAITING, cause(ty.REASON_ORDERED, "the subscription is being changed")
         if not streams and ordered.subscribed:
             return WAITING, cause(

@@ -15,7 +15,7 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.control import canvas_plan
+from rtcagentd.control import canvas_plan, recording_plan
 from rtcagentd.control.objects import Key, capture_key, room_key, stream_key, subscription_key
 from rtcagentd.control.progress import Progress, ProgressTable
 from rtcagentd.control.room_tokens import rights
@@ -131,6 +131,7 @@ class SetSubscribed:
     subscribed: bool
     quality: ty.StreamQuality
     ordered: bool  # not merely as the room has it: received though nobody looks at it
+    unheard: bool = False  # sound is received for a recording alone
 
 
 Step: TypeAlias = (
@@ -149,6 +150,7 @@ Step: TypeAlias = (
     | SetPlayback
     | SetRemoteVolume
     | canvas_plan.Step
+    | recording_plan.Step
 )
 
 
@@ -213,6 +215,7 @@ def _all_steps(state: State, progress: ProgressTable) -> Iterator[Step]:
     yield from _streams(state, progress)
     yield from _subscriptions(state, progress)
     yield from canvas_plan.steps(state, progress)
+    yield from recording_plan.steps(state, progress)
 
 
 def _captures(state: State, progress: ProgressTable) -> Iterator[Step]:
@@ -309,6 +312,7 @@ def _may_be_published(stream: WantedStream, capture: st.CaptureStatus | None, pr
 
 
 def _subscriptions(state: State, progress: ProgressTable) -> Iterator[Step]:
+    recorded = recording_plan.recorded_remotes(state)
     for room in state.reported.rooms:
         if room.state != st.ROOM_STATE_JOINED:
             continue
@@ -317,18 +321,24 @@ def _subscriptions(state: State, progress: ProgressTable) -> Iterator[Step]:
                 wants = wants_subscription(state, room.room_id, user.user_id, stream.kind, stream.name)
                 key = subscription_key(room.room_id, user.user_id, stream.kind, stream.name)
                 ordered = wants is not None
+                is_auto = _is_auto_subscribed(state, room.room_id, stream.kind)
+                is_recorded = (room.room_id, user.user_id, stream.kind, stream.name) in recorded
+                unheard = is_recorded and not (is_auto if wants is None else wants)
+                if unheard:
+                    wants, ordered = True, False
                 if wants is None:
                     if progress.peek(key).applied is None:
                         continue
-                    wants = _is_auto_subscribed(state, room.room_id, stream.kind)  # the order about it has ended
+                    wants = is_auto  # the order about it has ended
                 is_subscribed = stream.subscription == st.SUBSCRIPTION_STATE_SUBSCRIBED
                 quality = wanted_quality(state, room.room_id, user.user_id, stream.kind, stream.name)
-                asked = digest(str(wants), str(ordered), quality)
+                asked = digest(str(wants), str(ordered), str(unheard), quality)
                 applied = progress.peek(key).applied
                 is_new = (ordered and wants) or applied is not None
                 if (is_subscribed != wants or is_new) and applied != asked:
                     stream_of = (room.room_id, user.user_id, stream.kind, stream.name)
-                    yield SetSubscribed(key, asked, *stream_of, subscribed=wants, quality=quality, ordered=ordered)
+                    how = (wants, quality, ordered, unheard)
+                    yield SetSubscribed(key, asked, *stream_of, *how)
 
 
 def _is_auto_subscribed(state: State, room_id: str, kind: ty.StreamKind.ValueType) -> bool:

@@ -21,6 +21,7 @@ from rtcagent_client import fold
 
 from rtcagentd.control.events import cause, event
 from rtcagentd.control.objects import MESSAGES, Desired, Key, as_state
+from rtcagentd.control.recording_limits import RecordingLimits
 from rtcagentd.journal.journal import Entry, Journal, insert
 from rtcagentd.store.database import Database, StoreStatus
 
@@ -69,6 +70,7 @@ class State:
         self.rows: dict[Key, Row] = {}
         self.revision = 0
         self.reported = st.ReportedState()
+        self.recording_limits = RecordingLimits()  # the configuration's
         self.default_layout = False  # of displays without an order about it: the configuration's
         self.version = 0
         self._changed = asyncio.Event()

@@ -16,7 +16,16 @@ from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import fold
 
-from rtcagentd.control import canvas_plan, canvas_steps, clock, plan, sound_steps, wanted_audio
+from rtcagentd.control import (
+    canvas_plan,
+    canvas_steps,
+    clock,
+    plan,
+    recording_plan,
+    recording_steps,
+    sound_steps,
+    wanted_audio,
+)
 from rtcagentd.control.events import capture_changed, cause, event, publication_changed, room_changed
 from rtcagentd.control.join_tokens import NoToken
 from rtcagentd.control.objects import Key, room_id_of, room_key
@@ -96,6 +105,8 @@ class Steps:
                 await sound_steps.set_remote_volume(step, self._session, self._progress)
             case canvas_plan.SetCanvas() | canvas_plan.RemoveCanvas() | canvas_plan.SetLayout():
                 await canvas_steps.make(step, self._state, self._progress, self._session)
+            case recording_plan.SetRecording() | recording_plan.RemoveRecording():
+                await recording_steps.make(step, self._state, self._progress, self._session)
 
     # -- sources
 
@@ -383,6 +394,7 @@ class Steps:
             subscribed=step.subscribed,
             quality=step.quality,
             ordered=step.ordered,
+            unheard=step.unheard,
         )
         session = self._progress.of(room_key(step.room_id))
         try:

@@ -166,8 +166,8 @@ class Capture:
     def update(self, settings: CaptureSettings) -> bool:
         """Another region, pointer or rate of a screen that is captured. False: that needs a capture of its own."""
 
-    def attach(self, sink: FrameSink | VideoTap) -> None: ...
-    def detach(self, sink: FrameSink | VideoTap) -> None:
+    def attach(self, sink: FrameSink | VideoTap | VideoRecordTap) -> None: ...
+    def detach(self, sink: FrameSink | VideoTap | VideoRecordTap) -> None:
         """After this returns no frame of this capture goes to the sink. Unknown sinks are ignored."""
 
     def stats(self) -> CaptureStats: ...
@@ -247,8 +247,8 @@ class AudioCapture:
     def stop(self) -> None:
         """Close the source and join its threads; afterwards nothing of it calls a sink. Any number of times."""
 
-    def attach(self, sink: AudioSink) -> None: ...
-    def detach(self, sink: AudioSink) -> None:
+    def attach(self, sink: AudioSink | AudioRecordTap) -> None: ...
+    def detach(self, sink: AudioSink | AudioRecordTap) -> None:
         """After this returns no frame of this capture goes to the sink. Unknown sinks are ignored."""
 
     def set_processing(self, processor: AudioProcessor | None) -> None:
@@ -389,14 +389,72 @@ class ReceivedFrames:
         """The sound of an audio stream goes into the mixer, until unlisten."""
 
     def unlisten(self, stream_handle: int) -> None: ...
-    def attach(self, stream_handle: int, tap: VideoTap) -> None:
+    def attach(self, stream_handle: int, tap: VideoTap | VideoRecordTap) -> None:
         """Give the stream's pictures to `tap` too, beginning with the newest one."""
 
-    def detach(self, stream_handle: int, tap: VideoTap) -> None:
+    def detach(self, stream_handle: int, tap: VideoTap | VideoRecordTap) -> None:
         """One picture that is on its way may still come to `tap`."""
+    def attach_sound(self, stream_handle: int, tap: AudioRecordTap) -> None:
+        """As attach, of a stream that `listen` was called for."""
 
+    def detach_sound(self, stream_handle: int, tap: AudioRecordTap) -> None: ...
     def stats(self, stream_handle: int) -> ReceivedStats | None: ...
     def snapshot(self, stream_handle: int, image_format: str) -> Snapshot | None: ...
+
+class VideoRecordTap:
+    """Between a capture or a received stream and the files of a recording, one after another.
+
+    Event with its key: "first_frame", at the first picture and at the first after `forget_newest`.
+    """
+
+    def __init__(self, key: str, events: EventQueue) -> None: ...
+    def forget_newest(self) -> None:
+        """Nothing comes any more, and the newest picture does not stand for it."""
+
+class AudioRecordTap:
+    """As VideoRecordTap, of sound. Event: "first_frame"."""
+
+    def __init__(self, key: str, events: EventQueue) -> None: ...
+
+class RecordedTrackSpec:
+    """A track of a file: the tap that feeds it, its title, and its tags by name."""
+
+    def __init__(self, tap: VideoRecordTap | AudioRecordTap, title: str, tags: list[tuple[str, str]]) -> None: ...
+
+class RecordedStats:
+    frames: int  # encoded; of sound: of 10 ms
+    dropped: int  # that came while too many waited for the encoder or the disk
+
+class RecordingStats:
+    bytes: int
+    duration_us: int
+    tracks: list[RecordedStats]
+
+class RecordingPart:
+    """One file of a recording. Events with its key: "failed" (DISK_LOW, FOLDER_UNUSABLE), "limit" with "bytes" or
+    "duration" as message; after either nothing more is written, and `stop` is called all the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        path: str,
+        title: str,
+        is_mp4: bool,
+        max_bytes: int,
+        max_duration_us: int,
+        min_free_bytes: int,
+        tracks: list[RecordedTrackSpec],
+        events: EventQueue,
+    ) -> None: ...
+    def start(self) -> None:
+        """From here on the taps feed this file, and no other. Waits: not for the loop's thread."""
+
+    def stop(self) -> None:
+        """Complete the file. Waits."""
+
+    def stats(self) -> RecordingStats: ...
 
 class VideoTap:
     """The newest picture of one stream, between a capture or a received stream and the canvas that shows it.

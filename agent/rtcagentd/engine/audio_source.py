@@ -17,6 +17,8 @@ from rtcagentd.engine.threads import in_thread
 
 STOP_DEADLINE_S = 5.0
 
+Consumer = _native.AudioSink | _native.AudioRecordTap
+
 # Makes what processes a microphone's sound; None where all of it is switched off.
 MakeProcessor = Callable[[types.AudioProcessing], _native.AudioProcessor | None]
 
@@ -79,10 +81,10 @@ class AudioSource:
             await in_thread(lambda: self._capture.set_processing(self._make_processor(config.processing)))
         self.config = config
 
-    def attach(self, sink: _native.AudioSink) -> None:
+    def attach(self, sink: Consumer) -> None:
         self._capture.attach(sink)
 
-    def detach(self, sink: _native.AudioSink) -> None:
+    def detach(self, sink: Consumer) -> None:
         self._capture.detach(sink)
 
     def stop(self, error: EngineError) -> "asyncio.Task[None]":

@@ -13,9 +13,8 @@ from rtcagent.v1 import capture_pb2 as capture
 from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
-from rtcagentd.engine import _native
 from rtcagentd.engine.audio_settings import AudioPlan, plan
-from rtcagentd.engine.audio_source import AudioSource, MakeProcessor
+from rtcagentd.engine.audio_source import AudioSource, Consumer, MakeProcessor
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
@@ -48,7 +47,7 @@ class AudioSources:
         self._make_processor = make_processor
         self._die = die
         self._sources: dict[str, AudioSource] = {}
-        self._sinks: defaultdict[str, list[_native.AudioSink]] = defaultdict(list)
+        self._sinks: defaultdict[str, list[Consumer]] = defaultdict(list)
         self._stops: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
 
@@ -109,13 +108,13 @@ class AudioSources:
         if others:
             await asyncio.wait(others, timeout=_GATE_WAIT_S)
 
-    def attach(self, source_id: str, sink: _native.AudioSink) -> None:
+    def attach(self, source_id: str, sink: Consumer) -> None:
         """Give the source's sound to `sink`, now and whenever it is captured."""
         self._sinks[source_id].append(sink)
         if source := self._sources.get(source_id):
             source.attach(sink)
 
-    def detach(self, source_id: str, sink: _native.AudioSink) -> None:
+    def detach(self, source_id: str, sink: Consumer) -> None:
         """No sound goes to `sink` after this."""
         sinks = self._sinks.get(source_id, [])
         if sink in sinks:

@@ -60,7 +60,7 @@ class Canvases:
         self._shared: dict[str, str] = {}  # displays that would have it, were they not shared, and by which source
         self._due: asyncio.Handle | None = None
         viewing.on_streams(self._changed)
-        sources.on_change = self._changed
+        sources.on_change(self._changed)
 
     def start(self) -> None:
         self._stage.start()

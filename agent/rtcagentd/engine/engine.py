@@ -87,8 +87,9 @@ class Engine(Protocol):
         quality: types.StreamQuality | None = None,
         *,
         ordered: bool,
+        unheard: bool = False,
     ) -> None:
-        """`ordered`: video is received though nobody looks at it."""
+        """`ordered`: video is received though nobody looks at it; `unheard`: sound is not played."""
 
     async def statistics(self) -> contract.GetStatisticsResponse:
         """What is counted of rooms and streams since they began."""

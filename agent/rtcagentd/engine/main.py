@@ -25,6 +25,8 @@ from rtcagentd.engine.media_events import MediaEvents
 from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.playback import Playback
 from rtcagentd.engine.pulse import Pulse
+from rtcagentd.engine.recording_files import RecordingFolder
+from rtcagentd.engine.recordings import Recordings
 from rtcagentd.engine.server import EngineServer
 from rtcagentd.engine.sound_devices import SoundDevices
 from rtcagentd.engine.sound_status import SoundStatusWatch
@@ -60,6 +62,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--build-version", default=__version__, help="only a daemon of this version is let in")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="info")
     parser.add_argument("--media-folder", type=Path, action="append", default=[], help="files in it may be played")
+    parser.add_argument("--recording-folder", type=Path, help="where recordings are written; without it there are none")
+    parser.add_argument("--recording-min-free-mb", type=int, default=500, help="of disk that recordings leave")
     parser.add_argument("--wayland-display", default="", help="the Wayland compositor to show canvases on")
     parser.add_argument("--x11-display", default="", help="the X server; without either, as the environment says")
     return parser.parse_args(arguments)
@@ -91,6 +95,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     canvases = Canvases(
         arguments.wayland_display, arguments.x11_display, sources, viewing, engine.users, media_events, events
     )
+    folder = RecordingFolder(arguments.recording_folder, arguments.recording_min_free_mb << 20)
+    recordings = Recordings(folder, sources, audio_sources, viewing, media_events, events)
     steps = Steps()
     orphan_watch = process.OrphanWatch()
     closing: list[asyncio.Task[None]] = []
@@ -105,7 +111,8 @@ async def _run(arguments: argparse.Namespace) -> int:
     async def close() -> None:
         gate.set([], [])
         await asyncio.gather(
-            engine.close(), sources.close_all(), audio_sources.close_all(), devices.close(), canvases.close()
+            *(recordings.close(), engine.close(), sources.close_all(), audio_sources.close_all()),
+            *(devices.close(), canvases.close()),
         )
         await playback.close()
         await pulse.close()
@@ -138,6 +145,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         close_once,
         stopping.set,
         canvases,
+        recordings,
     )
     contract_grpc.add_EngineServicer_to_server(servicer, server)
     server.add_insecure_port(f"unix:{arguments.socket}")

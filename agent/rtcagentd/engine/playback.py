@@ -50,6 +50,7 @@ class RemoteSound:
     room_id: str
     user_id: str
     input: _native.MixerInput
+    is_heard: bool = True  # False: it is received for a recording alone
 
 
 @dataclass
@@ -114,17 +115,25 @@ class Playback:
             self._volumes[room_id, user_id] = volume
         for sound in self._sounds:
             if (sound.room_id, sound.user_id) == (room_id, user_id):
-                sound.input.set_gain(volume.gain)
+                self._apply_volume(sound)
 
     # -- what is received
 
-    def add(self, room_id: str, user_id: str) -> RemoteSound:
-        """A place in the mix for a stream; what is pushed into its `input` is heard."""
-        sound = RemoteSound(room_id, user_id, self._mixer.add())
-        sound.input.set_gain(self._volumes.get((room_id, user_id), Volume()).gain)
+    def add(self, room_id: str, user_id: str, *, is_heard: bool = True) -> RemoteSound:
+        """A place in the mix for a stream; what is pushed into its `input` is heard, where it is to be."""
+        sound = RemoteSound(room_id, user_id, self._mixer.add(), is_heard)
+        self._apply_volume(sound)
         self._sounds.append(sound)
         self._wake.set()
         return sound
+
+    def set_heard(self, sound: RemoteSound, is_heard: bool) -> None:
+        sound.is_heard = is_heard
+        self._apply_volume(sound)
+
+    def _apply_volume(self, sound: RemoteSound) -> None:
+        volume = self._volumes.get((sound.room_id, sound.user_id), Volume())
+        sound.input.set_gain(volume.gain if sound.is_heard else 0.0)
 
     def remove(self, sound: RemoteSound) -> None:
         self._mixer.remove(sound.input)

@@ -22,6 +22,7 @@ from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.messages import Messages
 from rtcagentd.engine.playback import VOICE_DBFS, Playback, Volume, linear
 from rtcagentd.engine.pulse import Pulse
+from rtcagentd.engine.recordings import Recordings
 from rtcagentd.engine.sound_devices import SoundDevices
 from rtcagentd.engine.sound_status import SoundStatusWatch
 from rtcagentd.engine.sources import Sources
@@ -66,6 +67,7 @@ class EngineServer(contract_grpc.EngineServicer):
         close_all: Callable[[], Coroutine[Any, Any, None]],
         on_shut_down: Callable[[], None],
         canvases: Canvases,
+        recordings: Recordings,
     ) -> None:
         self._build_version = build_version
         self._engine = engine
@@ -84,6 +86,7 @@ class EngineServer(contract_grpc.EngineServicer):
         self._close_all = close_all
         self._on_shut_down = on_shut_down
         self._canvases = canvases
+        self._recordings = recordings
         self._generation = 0
         self._watched_generation = 0
 
@@ -228,6 +231,7 @@ class EngineServer(contract_grpc.EngineServicer):
                     *(request.room_id, request.user_id, request.kind, request.name, request.subscribed),
                     request.quality,
                     ordered=request.ordered,
+                    unheard=request.unheard,
                 ),
             )
         except EngineError as error:
@@ -323,6 +327,28 @@ class EngineServer(contract_grpc.EngineServicer):
         self._canvases.set_layout(request)
         return contract.SetLayoutResponse()
 
+    async def SetRecording(
+        self, request: contract.SetRecordingRequest, context: Context
+    ) -> contract.SetRecordingResponse:
+        try:
+            status = await self._step(request, context, _recording(request), lambda: self._recordings.set(request))
+        except EngineError as error:
+            return contract.SetRecordingResponse(failure=_told("recording", request.recording_id, error))
+        return contract.SetRecordingResponse(recording=status)
+
+    async def RemoveRecording(
+        self, request: contract.RemoveRecordingRequest, context: Context
+    ) -> contract.RemoveRecordingResponse:
+        recording_id = request.recording_id
+        await self._step(request, context, _recording(request), lambda: self._recordings.remove(recording_id))
+        return contract.RemoveRecordingResponse()
+
+    async def GetRecordingFiles(
+        self, request: contract.GetRecordingFilesRequest, context: Context
+    ) -> contract.GetRecordingFilesResponse:
+        await self._check(request, context)
+        return contract.GetRecordingFilesResponse(files=self._recordings.files())
+
     async def GetMediaStats(
         self, request: contract.GetMediaStatsRequest, context: Context
     ) -> contract.GetMediaStatsResponse:
@@ -375,6 +401,10 @@ class EngineServer(contract_grpc.EngineServicer):
 
 def _source(request: contract.OpenSourceRequest | contract.CloseSourceRequest) -> str:
     return f"source {request.source_id}"
+
+
+def _recording(request: contract.SetRecordingRequest | contract.RemoveRecordingRequest) -> str:
+    return f"recording {request.recording_id}"
 
 
 def _stream(request: contract.PublishRequest | contract.UnpublishRequest | contract.SetMutedRequest) -> str:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 STOP_DEADLINE_S = 5.0
 
-Consumer = _native.FrameSink | _native.VideoTap
+Consumer = _native.FrameSink | _native.VideoTap | _native.VideoRecordTap
 
 
 class Source:

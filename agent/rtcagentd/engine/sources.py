@@ -57,7 +57,7 @@ class Sources:
         self._sinks: defaultdict[str, list[Consumer]] = defaultdict(list)
         self._stops: set[asyncio.Task[None]] = set()
         self._watch: asyncio.Task[None] | None = None
-        self.on_change: Callable[[], None] = lambda: None  # a source was opened or closed
+        self._listeners: list[Callable[[], None]] = []
 
     async def open(self, source_id: str, config: types.CaptureConfig) -> state.CaptureStatus:
         """Capture the source with this configuration. When that fails, the source is closed, and its slate is shown."""
@@ -116,7 +116,7 @@ class Sources:
             await self._close(source_id)
             raise
         if current and current.is_capturing and the_plan.is_x11 and await current.update(config, the_plan):
-            self.on_change()
+            self._changed()
             return current.status()
         if the_plan.portal is None:
             self._portal.release(source_id)
@@ -159,7 +159,7 @@ class Sources:
         if was_hidden and not source.is_hidden:
             self._on_hidden(source)  # what was said of the window before does not hold for this one
         size = source.format
-        self.on_change()
+        self._changed()
         log.info("source %s captures %s, %dx%d", source_id, the_plan.input_words, size.width, size.height)
         return source.status()
 
@@ -216,6 +216,14 @@ class Sources:
                 del self._sinks[source_id]
         if source := self._sources.get(source_id):
             source.detach(sink)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when a source was opened or closed."""
+        self._listeners.append(listener)
+
+    def _changed(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     def is_capturing(self, source_id: str) -> bool:
         """Whether its own pictures come, rather than its slate."""
@@ -281,14 +289,14 @@ class Sources:
         for sink in self._sinks.get(source_id, []):
             source.attach(sink)
         self._sources[source_id] = source
-        self.on_change()
+        self._changed()
         return source
 
     def _forget(self, source: Source) -> None:
         """From here on its frames reach nobody."""
         if self._sources.get(source.source_id) is source:
             del self._sources[source.source_id]
-            self.on_change()
+            self._changed()
         for sink in self._sinks.get(source.source_id, []):
             source.detach(sink)
 

@@ -1,4 +1,4 @@
-"""Which remote video somebody looks at, and how large: shared by what shows it and what receives it.
+"""Which remote video somebody looks at, and how large: shared by what shows or records it and what receives it.
 
 On the event loop only. Whoever shows asks with `look`; the engine receives what is looked at, in the layer that fits,
 and hands the pictures to the taps.
@@ -47,7 +47,7 @@ class RemoteUser:
 class View:
     """One who looks: where the pictures go, and in which size they are shown."""
 
-    tap: _native.VideoTap | None
+    tap: _native.VideoTap | _native.VideoRecordTap | _native.AudioRecordTap | None  # the last one of a stream of sound
     width: int = 0  # 0: as large as there is
     height: int = 0
 

@@ -17,6 +17,7 @@ JOIN_S = 25.0
 PUBLISH_S = 10.0
 CLOSE_S = 8.0
 QUICK_S = 5.0
+RECORDING_S = 20.0  # a slow disk
 SEND_MESSAGE_S = 25.0
 # What is not allowed any more has stopped by then, or the engine is killed. It takes 2 ms; but where more programs want
 # the processor than there are cores, either process may not run for 100 ms, and nothing is wrong with the engine.
@@ -156,6 +157,18 @@ class EngineSession:
     async def set_layout(self, request: en.SetLayoutRequest) -> None:
         request.generation = self.generation
         await _made(self._steps.SetLayout(request, timeout=QUICK_S))
+
+    async def set_recording(self, request: en.SetRecordingRequest) -> en.SetRecordingResponse:
+        request.generation = self.generation
+        return await _made(self._steps.SetRecording(request, timeout=RECORDING_S))
+
+    async def remove_recording(self, request: en.RemoveRecordingRequest) -> None:
+        request.generation = self.generation
+        await _made(self._steps.RemoveRecording(request, timeout=RECORDING_S))
+
+    async def recording_files(self) -> en.GetRecordingFilesResponse:
+        request = en.GetRecordingFilesRequest(generation=self.generation)
+        return await _made(self._steps.GetRecordingFiles(request, timeout=QUICK_S))
 
     async def media_stats(self) -> en.GetMediaStatsResponse:
         return await _made(

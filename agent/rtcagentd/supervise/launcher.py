@@ -71,6 +71,8 @@ def engine_arguments(config: Config) -> list[str]:
     arguments = ["--kind", config.engine.kind, "--log-level", config.log_level]
     for folder in config.media.folders:
         arguments += ["--media-folder", str(folder)]
+    arguments += ["--recording-folder", str(config.recording_folder)]
+    arguments += ["--recording-min-free-mb", str(config.recording.min_free_mb)]
     if config.display.wayland:
         arguments += ["--wayland-display", config.display.wayland]
     if config.display.x11:

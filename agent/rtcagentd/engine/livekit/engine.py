@@ -88,6 +88,7 @@ class LiveKitEngine:
             agent.CAPABILITY_MICROPHONE,
             agent.CAPABILITY_AUDIO_PROCESSING,
             agent.CAPABILITY_PLAYBACK,
+            agent.CAPABILITY_RECORDING,
         ]
 
     def limits(self) -> agent.EngineLimits:
@@ -146,9 +147,11 @@ class LiveKitEngine:
         quality: types.StreamQuality | None = None,
         *,
         ordered: bool,
+        unheard: bool = False,
     ) -> None:
         subscriptions = self._joined(room_id).subscriptions
-        await subscriptions.set_subscribed((user_id, kind, name), subscribed, quality, ordered=ordered)
+        stream = (user_id, kind, name)
+        await subscriptions.set_subscribed(stream, subscribed, quality, ordered=ordered, unheard=unheard)
 
     async def statistics(self) -> contract.GetStatisticsResponse:
         response = contract.GetStatisticsResponse()

@@ -99,11 +99,11 @@ class ReceivedStream:
         """Encodes a picture: for another thread than the loop's."""
         return self._received.snapshot(self._handle.handle, image_format)
 
-    def attach(self, tap: _native.VideoTap) -> None:
+    def attach(self, tap: _native.VideoTap | _native.VideoRecordTap) -> None:
         """Give its pictures to `tap` too."""
         self._received.attach(self._handle.handle, tap)
 
-    def detach(self, tap: _native.VideoTap) -> None:
+    def detach(self, tap: _native.VideoTap | _native.VideoRecordTap) -> None:
         self._received.detach(self._handle.handle, tap)
 
     def close(self) -> None:
@@ -126,6 +126,13 @@ class ReceivedSound:
         self._handle = _ffi_client.FfiHandle(response.new_audio_stream.stream.handle.id)
         self._received = load().received
         self._received.listen(self._handle.handle, mixer_input)
+
+    def attach(self, tap: _native.AudioRecordTap) -> None:
+        """Give its sound to `tap` too."""
+        self._received.attach_sound(self._handle.handle, tap)
+
+    def detach(self, tap: _native.AudioRecordTap) -> None:
+        self._received.detach_sound(self._handle.handle, tap)
 
     def close(self) -> None:
         """A stream that is left open goes on with the sound of whoever publishes next."""

@@ -17,7 +17,7 @@ class Reception:
         self._is_told = True
         self._received = received
         self._publication = publication
-        self._taps: list[_native.VideoTap] = []
+        self._taps: list[_native.VideoTap | _native.VideoRecordTap] = []
         self._size = (0, 0)
 
     def forget(self) -> None:
@@ -30,7 +30,7 @@ class Reception:
         what comes.
         """
         views = list(views)
-        taps = [view.tap for view in views if view.tap is not None]
+        taps = [view.tap for view in views if isinstance(view.tap, _native.VideoTap | _native.VideoRecordTap)]
         for tap in [tap for tap in self._taps if tap not in taps]:
             self._received.detach(tap)
         for tap in [tap for tap in taps if tap not in self._taps]:
@@ -54,3 +54,20 @@ class Reception:
         if size != self._size and size != (0, 0):
             ffi.set_size(handle, *size)
             self._size = size
+
+
+class Listening:
+    """The recordings of one subscribed stream of sound, for as long as it is subscribed."""
+
+    def __init__(self, received: ffi.ReceivedSound) -> None:
+        self._received = received
+        self._taps: list[_native.AudioRecordTap] = []
+
+    def apply(self, views: Iterable[View]) -> None:
+        """Give the sound to those who record it, and to no others any more."""
+        taps = [view.tap for view in views if isinstance(view.tap, _native.AudioRecordTap)]
+        for tap in [tap for tap in self._taps if tap not in taps]:
+            self._received.detach(tap)
+        for tap in [tap for tap in taps if tap not in self._taps]:
+            self._received.attach(tap)
+        self._taps = taps

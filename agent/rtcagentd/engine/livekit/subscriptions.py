@@ -13,7 +13,7 @@ from rtcagent.v1 import types_pb2 as types
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.livekit import encoding, errors, ffi
-from rtcagentd.engine.livekit.reception import Reception
+from rtcagentd.engine.livekit.reception import Listening, Reception
 from rtcagentd.engine.playback import Playback, RemoteSound
 from rtcagentd.engine.viewing import RemoteVideo, StreamId, Viewing
 
@@ -33,6 +33,7 @@ class Remote:
     is_video: bool
     received: ffi.ReceivedStream | None = None  # while subscribed, of video
     sound: tuple[RemoteSound, ffi.ReceivedSound] | None = None  # while subscribed, of audio
+    listening: Listening | None = None  # likewise
     track_handle: int = 0  # while subscribed
     reception: Reception | None = None  # likewise
     failure: EngineError | None = None  # of the last try to subscribe
@@ -61,7 +62,7 @@ class Remote:
             self.received = self.reception = None
         if self.sound is not None:
             sound, received = self.sound
-            self.sound = None
+            self.sound = self.listening = None
             received.close()
             playback.remove(sound)
         self.track_handle = 0
@@ -82,6 +83,7 @@ class Subscriptions:
         self._remotes: dict[str, Remote] = {}  # by the server's id of the track
         self._qualities: dict[StreamKey, types.StreamQuality] = {}  # what was wanted of one stream, alike
         self._ordered: dict[StreamKey, bool] = {}  # what was ordered for one stream, for as long as the room is open
+        self._unheard: set[StreamKey] = set()  # sound that is received for recordings alone
         self._received_anyway: set[StreamKey] = set()  # by order, whether somebody looks or not
         self._viewing = viewing
         self._end_listening = viewing.on_views(self._on_views)
@@ -140,8 +142,10 @@ class Subscriptions:
             remote.reception = Reception(remote.received, publication)
             self._receive(remote)
         else:
-            sound = self._playback.add(self._room_id, remote.key[0])
-            remote.sound = (sound, ffi.ReceivedSound(track._ffi_handle.handle, sound.input))
+            sound = self._playback.add(self._room_id, remote.key[0], is_heard=remote.key not in self._unheard)
+            received = ffi.ReceivedSound(track._ffi_handle.handle, sound.input)
+            remote.sound, remote.listening = (sound, received), Listening(received)
+            self._receive(remote)
         self._tell(remote, subscribed=True)
 
     def on_unsubscribed(self, publication: rtc.RemoteTrackPublication) -> None:
@@ -173,10 +177,16 @@ class Subscriptions:
                 self._receive(remote)
 
     async def set_subscribed(
-        self, key: StreamKey, subscribed: bool, quality: types.StreamQuality | None = None, *, ordered: bool
+        self,
+        key: StreamKey,
+        subscribed: bool,
+        quality: types.StreamQuality | None = None,
+        *,
+        ordered: bool,
+        unheard: bool = False,
     ) -> None:
         """Take the stream, in a quality (None: what fits who looks, or the highest), or no longer; back when it is so.
-        `ordered`: receive it though nobody looks at it.
+        `ordered`: receive it though nobody looks at it. `unheard`: sound that is not to be played.
         """
         remote = self._find(key)
         if remote is None:
@@ -189,6 +199,7 @@ class Subscriptions:
             self._received_anyway.add(key)
         else:
             self._received_anyway.discard(key)
+        self._set_heard(remote, not unheard)
         self._receive(remote)
         if remote.publication.subscribed == subscribed:
             return
@@ -218,6 +229,14 @@ class Subscriptions:
         self._qualities[remote.key] = quality
         if remote.is_video and remote.publication.subscribed:  # else once it is
             ffi.set_quality(remote.publication._ffi_handle.handle, quality)
+
+    def _set_heard(self, remote: Remote, is_heard: bool) -> None:
+        if is_heard:
+            self._unheard.discard(remote.key)
+        else:
+            self._unheard.add(remote.key)
+        if remote.sound is not None:
+            self._playback.set_heard(remote.sound[0], is_heard)
 
     def received(self, key: StreamKey) -> ffi.ReceivedStream | None:
         """The frames of a subscribed video stream."""
@@ -275,8 +294,10 @@ class Subscriptions:
             self._receive(remote)
 
     def _receive(self, remote: Remote) -> None:
+        views = self._viewing.views(StreamId(self._room_id, *remote.key))
+        if remote.listening is not None:
+            remote.listening.apply(views.values())
         if remote.reception is not None:
-            views = self._viewing.views(StreamId(self._room_id, *remote.key))
             has_quality = self._qualities.get(remote.key, types.StreamQuality()).ByteSize() > 0
             remote.reception.apply(views.values(), anyway=remote.key in self._received_anyway, has_quality=has_quality)
 

@@ -5,6 +5,7 @@ import functools
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
@@ -18,6 +19,7 @@ from rtcagent.v1.devices_pb2 import WatchAudioPropertiesRequest, WatchAudioPrope
 from rtcagent.v1.devices_pb2_grpc import DevicesStub
 from rtcagent.v1.event_pb2 import Event
 from rtcagent.v1.messages_pb2 import Message
+from rtcagent.v1.recordings_pb2_grpc import RecordingsStub
 from rtcagent.v1.rooms_pb2_grpc import RoomsStub
 from rtcagent.v1.screen_pb2_grpc import ScreenStub
 from rtcagent.v1.state_pb2 import Position
@@ -25,6 +27,7 @@ from rtcagent.v1.statistics_pb2 import Statistics
 
 from rtcagent_client import channel, errors, live
 from rtcagent_client.channel import ChannelSettings
+from rtcagent_client.downloads import Download
 from rtcagent_client.errors import Cancelled, EventGap, RtcAgentError
 from rtcagent_client.events import Cursor, OnGap, check_on_gap
 from rtcagent_client.requests import agent as agent_calls
@@ -33,18 +36,20 @@ from rtcagent_client.requests import canvases as canvases_calls
 from rtcagent_client.requests import capture as capture_calls
 from rtcagent_client.requests import devices as devices_calls
 from rtcagent_client.requests import messages as messages_calls
+from rtcagent_client.requests import recordings as recordings_calls
 from rtcagent_client.requests import rooms as rooms_calls
 from rtcagent_client.requests import screen as screen_calls
 from rtcagent_client.requests import sound as sound_calls
 from rtcagent_client.requests import statistics as statistics_calls
 from rtcagent_client.requests.call import Call, method_signature
-from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
+from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, GiveUp, is_lost
 
 if TYPE_CHECKING:
     from rtcagent.v1.agent_pb2_grpc import AgentAsyncStub
     from rtcagent.v1.canvases_pb2_grpc import CanvasesAsyncStub
     from rtcagent.v1.capture_pb2_grpc import CaptureAsyncStub
     from rtcagent.v1.devices_pb2_grpc import DevicesAsyncStub
+    from rtcagent.v1.recordings_pb2_grpc import RecordingsAsyncStub
     from rtcagent.v1.rooms_pb2_grpc import RoomsAsyncStub
     from rtcagent.v1.screen_pb2_grpc import ScreenAsyncStub
 
@@ -64,6 +69,7 @@ class AsyncStubs:
     devices: "DevicesAsyncStub"
     screen: "ScreenAsyncStub"
     canvases: "CanvasesAsyncStub"
+    recordings: "RecordingsAsyncStub"
 
 
 def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate["AsyncClient", P], Coroutine[Any, Any, R]]:
@@ -106,6 +112,7 @@ class AsyncClient:
             DevicesStub(self._channel),
             ScreenStub(self._channel),
             CanvasesStub(self._channel),
+            RecordingsStub(self._channel),
         )
         self._position: Position | None = None
 
@@ -209,6 +216,10 @@ class AsyncClient:
     set_remote_video_canvas = _method(canvases_calls.set_remote_video_canvas)
     remove_canvas = _method(canvases_calls.remove_canvas)
     set_default_layout = _method(canvases_calls.set_default_layout)
+    start_recording = _method(recordings_calls.start_recording)
+    stop_recording = _method(recordings_calls.stop_recording)
+    list_recordings = _method(recordings_calls.list_recordings)
+    delete_recording = _method(recordings_calls.delete_recording)
 
     async def audio_properties(self) -> AsyncIterator[WatchAudioPropertiesResponse]:
         """How loud everybody is, at the interval of enable_audio_properties_report; ends with an error when the agent
@@ -222,6 +233,28 @@ class AsyncClient:
             raise errors.from_call(error, self.address) from None
         finally:
             call.cancel()
+
+    async def save_recording(
+        self, recording_id: str, path: str | os.PathLike[str], *, file: str = "", retry_s: float | None = None
+    ) -> Path:
+        """Fetch a recording's file (`file`: of list_recordings, default the first) into `path`.
+
+        Goes on where it broke off, also where an earlier call did (PATH.part), and checks the whole. A connection that
+        is lost for more than `retry_s` raises. NotFound; FailedPrecondition: it is still being written.
+        """
+        download = Download(recording_id, file, path)
+        give_up = GiveUp(self.retry_s if retry_s is None else retry_s)
+        while not download.is_whole:
+            call = self.stubs.recordings.DownloadRecording(download.request(), metadata=self.metadata)
+            try:
+                async for piece in call:
+                    await asyncio.to_thread(download.take, piece)
+                    give_up.reset()
+            except grpc.aio.AioRpcError as failed:
+                await asyncio.sleep(give_up.after(errors.from_call(failed, self.address)))
+            finally:
+                call.cancel()
+        return await asyncio.to_thread(download.finish)
 
     set_audio_playback_device = _method(sound_calls.set_audio_playback_device)
     set_playback_volume = _method(sound_calls.set_playback_volume)

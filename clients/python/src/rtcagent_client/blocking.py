@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, cast, overload
 
@@ -17,6 +18,7 @@ from rtcagent.v1.devices_pb2 import WatchAudioPropertiesRequest, WatchAudioPrope
 from rtcagent.v1.devices_pb2_grpc import DevicesStub
 from rtcagent.v1.event_pb2 import Event
 from rtcagent.v1.messages_pb2 import Message
+from rtcagent.v1.recordings_pb2_grpc import RecordingsStub
 from rtcagent.v1.rooms_pb2_grpc import RoomsStub
 from rtcagent.v1.screen_pb2_grpc import ScreenStub
 from rtcagent.v1.state_pb2 import Position
@@ -24,6 +26,7 @@ from rtcagent.v1.statistics_pb2 import Statistics
 
 from rtcagent_client import channel, errors, live
 from rtcagent_client.channel import ChannelSettings
+from rtcagent_client.downloads import Download
 from rtcagent_client.errors import EventGap, RtcAgentError
 from rtcagent_client.events import Cursor, OnGap, check_on_gap
 from rtcagent_client.requests import agent as agent_calls
@@ -32,12 +35,13 @@ from rtcagent_client.requests import canvases as canvases_calls
 from rtcagent_client.requests import capture as capture_calls
 from rtcagent_client.requests import devices as devices_calls
 from rtcagent_client.requests import messages as messages_calls
+from rtcagent_client.requests import recordings as recordings_calls
 from rtcagent_client.requests import rooms as rooms_calls
 from rtcagent_client.requests import screen as screen_calls
 from rtcagent_client.requests import sound as sound_calls
 from rtcagent_client.requests import statistics as statistics_calls
 from rtcagent_client.requests.call import Call, method_signature
-from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, is_lost
+from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, GiveUp, is_lost
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +58,7 @@ class Stubs:
     devices: DevicesStub
     screen: ScreenStub
     canvases: CanvasesStub
+    recordings: RecordingsStub
 
 
 def _method(build: Callable[P, Call[R]]) -> Callable[Concatenate["Client", P], R]:
@@ -94,6 +99,7 @@ class Client:
             DevicesStub(self._channel),
             ScreenStub(self._channel),
             CanvasesStub(self._channel),
+            RecordingsStub(self._channel),
         )
         self._closed = threading.Event()
         self._position: Position | None = None
@@ -202,6 +208,10 @@ class Client:
     set_remote_video_canvas = _method(canvases_calls.set_remote_video_canvas)
     remove_canvas = _method(canvases_calls.remove_canvas)
     set_default_layout = _method(canvases_calls.set_default_layout)
+    start_recording = _method(recordings_calls.start_recording)
+    stop_recording = _method(recordings_calls.stop_recording)
+    list_recordings = _method(recordings_calls.list_recordings)
+    delete_recording = _method(recordings_calls.delete_recording)
 
     def audio_properties(self) -> Iterator[WatchAudioPropertiesResponse]:
         """How loud everybody is, at the interval of enable_audio_properties_report; ends with an error when the agent
@@ -214,6 +224,29 @@ class Client:
             raise errors.from_call(error, self.address) from None
         finally:
             call.cancel()
+
+    def save_recording(
+        self, recording_id: str, path: str | os.PathLike[str], *, file: str = "", retry_s: float | None = None
+    ) -> Path:
+        """Fetch a recording's file (`file`: of list_recordings, default the first) into `path`.
+
+        Goes on where it broke off, also where an earlier call did (PATH.part), and checks the whole. A connection that
+        is lost for more than `retry_s` raises. NotFound; FailedPrecondition: it is still being written.
+        """
+        download = Download(recording_id, file, path)
+        give_up = GiveUp(self.retry_s if retry_s is None else retry_s)
+        while not download.is_whole:
+            call = self.stubs.recordings.DownloadRecording(download.request(), metadata=self.metadata)
+            try:
+                for piece in call:
+                    download.take(piece)
+                    give_up.reset()
+            except grpc.RpcError as failed:
+                error = errors.from_call(cast(errors.FailedCall, failed), self.address)
+                self._closed.wait(give_up.after(error))
+            finally:
+                call.cancel()
+        return download.finish()
 
     set_audio_playback_device = _method(sound_calls.set_audio_playback_device)
     set_playback_volume = _method(sound_calls.set_playback_volume)

@@ -50,6 +50,11 @@ def find_canvas(state: st.ReportedState, canvas_id: str) -> st.CanvasStatus | No
     return next((canvas for canvas in state.canvases if canvas.canvas_id == canvas_id), None)
 
 
+def find_recording(state: st.ReportedState, recording_id: str) -> st.RecordingStatus | None:
+    """The status of a recording."""
+    return next((each for each in state.recordings if each.recording_id == recording_id), None)
+
+
 def _agent_started(state: st.ReportedState, started: ev.AgentStarted) -> None:
     _forget_media(state)
     state.ClearField("sound")
@@ -71,6 +76,7 @@ def _forget_media(state: st.ReportedState) -> None:
     del state.active_speakers[:]
     state.ClearField("playback")
     del state.canvases[:]
+    del state.recordings[:]
     state.ClearField("displays")
 
 
@@ -227,6 +233,13 @@ def _canvas_state_changed(state: st.ReportedState, changed: ev.CanvasStateChange
         _put(state.canvases, changed.canvas, lambda canvas: canvas.canvas_id)
 
 
+def _recording_state_changed(state: st.ReportedState, changed: ev.RecordingStateChanged) -> None:
+    if changed.recording.state == st.RECORDING_STATE_STOPPED:
+        _drop(state.recordings, lambda each: each.recording_id == changed.recording.recording_id)
+    else:
+        _put(state.recordings, changed.recording, lambda each: each.recording_id)
+
+
 def _displays_changed(state: st.ReportedState, changed: ev.DisplaysChanged) -> None:
     state.displays.CopyFrom(changed.displays)
 
@@ -254,6 +267,7 @@ _RULES: dict[str, Callable[[st.ReportedState, Any], None]] = {
     "active_speaker_changed": _active_speaker_changed,
     "canvas_state_changed": _canvas_state_changed,
     "displays_changed": _displays_changed,
+    "recording_state_changed": _recording_state_changed,
 }
 
 

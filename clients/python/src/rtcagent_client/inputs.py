@@ -1,9 +1,21 @@
-"""Where pictures and sound of a source come from: the `input` of start_video_capture and start_audio_capture."""
+"""Where pictures and sound of a source come from: the `input` of start_video_capture and start_audio_capture.
+And what is recorded: the `streams` of start_recording.
+"""
 
 import os
 from typing import Literal
 
-from rtcagent.v1.types_pb2 import AudioInput, ContentHint, PixelFormat, ScreenRegion, VideoFormat, VideoInput
+from rtcagent.v1.types_pb2 import (
+    AudioInput,
+    ContentHint,
+    ObjectRef,
+    PixelFormat,
+    RecordedStream,
+    ScreenRegion,
+    StreamKind,
+    VideoFormat,
+    VideoInput,
+)
 
 from rtcagent_client.words import enum_value
 
@@ -100,3 +112,19 @@ def sound_file(path: str | os.PathLike[str], *, loop: bool = False) -> AudioInpu
 def test_tone(frequency_hz: float = 0, *, level_dbfs: float | None = None) -> AudioInput:  # noqa: PT028 (no test)
     """A sine; 0: of 440 Hz. `level_dbfs`: of its peaks, -90 to 0; None: -20."""
     return AudioInput(test_tone=AudioInput.TestTone(frequency_hz=frequency_hz, level_dbfs=level_dbfs))
+
+
+def recorded_source(source_id: str) -> RecordedStream:
+    """A source of the agent's own, as it is captured, published or not."""
+    return RecordedStream(source_id=source_id)
+
+
+def recorded_stream(room_id: str, user_id: str, kind: str | int, name: str = "") -> RecordedStream:
+    """A stream of another user; without a name: every one of its kind ("camera", "microphone", "screen", ...)."""
+    remote = ObjectRef.RemoteStream(room_id=room_id, user_id=user_id, kind=enum_value(StreamKind, kind), name=name)
+    return RecordedStream(remote=remote)
+
+
+def recorded_room(room_id: str) -> RecordedStream:
+    """Everyone in a room: all streams that there are and will be, the agent's own too while they are not muted."""
+    return RecordedStream(room_id=room_id)

@@ -45,6 +45,29 @@ class Backoff:
         self._next_s = self._first_s
 
 
+class GiveUp:
+    """How long a transfer that broke off is gone on with, as long as nothing of it comes."""
+
+    def __init__(self, retry_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._retry_s = retry_s
+        self._clock = clock
+        self._backoff = Backoff(0.1, 1.0)
+        self._since: float | None = None
+
+    def reset(self) -> None:
+        """Something came."""
+        self._since = None
+        self._backoff.reset()
+
+    def after(self, error: RtcAgentError) -> float:
+        """How long to wait before the next try; raises `error` where there is none."""
+        now = self._clock()
+        self._since = self._since or now
+        if not is_lost(error) or now - self._since >= self._retry_s:
+            raise error
+        return self._backoff.next_s()
+
+
 class Attempts:
     """The attempts of one call. Repeats begin until `retry_s` after the first failure, and until `timeout_s` in all."""
 

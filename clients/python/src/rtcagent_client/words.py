@@ -67,6 +67,8 @@ def describe_object(ref: ObjectRef) -> str:
             return "report of audio properties"
         case "canvas_id":
             return f"canvas {ref.canvas_id}"
+        case "recording_id":
+            return f"recording {ref.recording_id}"
         case "layout":
             return f"default layout on {ref.layout.display or 'every display'}"
         case _:

@@ -14,6 +14,7 @@ from rtcagent_client.rtcctl.commands import (
     drain,
     messages,
     mic,
+    recordings,
     rooms,
     screens,
     sound,
@@ -53,7 +54,7 @@ def build() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(agent, desired, rooms, messages, statistics, capture, mic, sound, screens, devices, canvases),
+        *(agent, desired, rooms, messages, statistics, capture, mic, sound, screens, devices, canvases, recordings),
         *(watch, why, drain, support, completion),
     ):
         module.add(subparsers)

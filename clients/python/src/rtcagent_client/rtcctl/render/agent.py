@@ -7,6 +7,7 @@ from rtcagent.v1.types_pb2 import LayoutMode, RoomProfile, Slot, StreamKind
 from rtcagent_client.errors import describe_cause
 from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.canvases import content_text, place_text
+from rtcagent_client.rtcctl.render.recordings import config_text
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_remote_stream, enum_word
 
@@ -89,6 +90,10 @@ def show_desired(desired: DesiredState, screen: Screen) -> None:
         rows.append(
             (f"canvas {canvas.canvas_id}", text, phrases.keep(canvas.order.keep), phrases.ordered(canvas.order))
         )
+    for recording in desired.recordings:
+        order = recording.order
+        what = f"recording {recording.recording_id}"
+        rows.append((what, config_text(recording.config), phrases.keep(order.keep), phrases.ordered(order)))
     for layout in desired.layouts:
         what = f"default layout on {layout.display or 'every display'}"
         order = layout.order

@@ -12,6 +12,7 @@ from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.agent import engine_text
 from rtcagent_client.rtcctl.render.canvases import displays_text, state_text
 from rtcagent_client.rtcctl.render.messages import message_text
+from rtcagent_client.rtcctl.render.recordings import recording_text
 from rtcagent_client.rtcctl.render.rooms import room_text
 from rtcagent_client.rtcctl.render.screens import screen_state
 from rtcagent_client.rtcctl.screen import Screen
@@ -128,6 +129,8 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
     ),
     "canvas_state_changed": lambda e: f"canvas {e.canvas.canvas_id}: {state_text(e.canvas)}",
     "displays_changed": lambda e: displays_text(e.displays),
+    "recording_state_changed": lambda e: f"recording {e.recording.recording_id}: {recording_text(e.recording)}",
+    "recording_deleted": lambda e: f"recording {e.recording_id}: {', '.join(e.files)}",
     "first_remote_frame": lambda e: (
         f"{_remote(e, e.kind, e.name)} {e.width}x{e.height} on "
         f"{f'canvas {e.canvas_id}' if e.canvas_id else 'the default layout'}"

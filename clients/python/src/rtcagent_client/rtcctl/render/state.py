@@ -12,6 +12,7 @@ from rtcagent.v1.state_pb2 import (
     DesiredSubscription,
     PlaybackState,
     PublicationState,
+    RecordingState,
     RemoteStream,
     RoomState,
     RoomStatus,
@@ -23,6 +24,7 @@ from rtcagent_client.errors import describe_cause
 from rtcagent_client.rtcctl.render import phrases, sound
 from rtcagent_client.rtcctl.render.agent import engine_text
 from rtcagent_client.rtcctl.render.canvases import content_text, place_text
+from rtcagent_client.rtcctl.render.recordings import config_text
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import describe_object, describe_remote_stream, enum_word
 
@@ -128,6 +130,9 @@ def _sections(state: GetStateResponse) -> Iterator[_Section]:
     displays = [*_canvases(state), *_layouts(state)]
     if displays:
         yield _Section("DISPLAYS", displays)
+    recordings = list(_recordings(state))
+    if recordings:
+        yield _Section("RECORDINGS", recordings)
 
 
 def _sound(state: GetStateResponse) -> Iterator[_Row]:
@@ -179,6 +184,16 @@ def _canvases(state: GetStateResponse) -> Iterator[_Row]:
             on = f" on {canvas.display}" if canvas.display else ""
             is_so = enum_word(CanvasState, canvas.state) + on
         yield _Row(f"canvas {canvas_id}", asked, is_so, ObjectRef(canvas_id=canvas_id))
+
+
+def _recordings(state: GetStateResponse) -> Iterator[_Row]:
+    desired = {recording.recording_id: recording for recording in state.desired.recordings}
+    reported = {recording.recording_id: recording for recording in state.reported.recordings}
+    for named in sorted({*desired, *reported}):
+        wanted, status = desired.get(named), reported.get(named)
+        asked = phrases.joined(config_text(wanted.config), phrases.keep(wanted.order.keep)) if wanted else ""
+        is_so = phrases.joined(phrases.low(RecordingState, status.state).upper(), status.file) if status else ""
+        yield _Row(f"recording {named}", asked, is_so, ObjectRef(recording_id=named))
 
 
 def _layouts(state: GetStateResponse) -> Iterator[_Row]:

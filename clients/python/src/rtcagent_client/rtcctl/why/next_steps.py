@@ -51,6 +51,9 @@ _STEPS = {
     Reason.REASON_DISPLAY_SHARED: "wait until the display is not shared any more, or share a window instead",
     Reason.REASON_DISPLAY_UNABLE: "show it full screen, or run another compositor: rtcctl displays says what it lacks",
     Reason.REASON_STREAM_NOT_SUBSCRIBED: "subscribe to the stream: rtcctl subscribe, or join with auto_subscribe_video",
+    Reason.REASON_RECORDING_LIMIT: "nothing: it is as long as it was to be; rtcctl record get fetches it",
+    Reason.REASON_DISK_LOW: "make room on the agent's disk: rtcctl record delete; it goes on by itself",
+    Reason.REASON_FOLDER_UNUSABLE: "look at [recording] folder in the agent's configuration: docs/recording.md",
     Reason.REASON_INTERNAL: "pack a bundle for support: rtcctl bundle fault.tar.gz",
 }
 
