@@ -1,61 +1,40 @@
-"""Answers rings: waits in a lobby, and for each ring has a call with whoever rang, in a room of its own.
+"""Answers rings: waits in a lobby, and has a call with whoever rang, in a room of its own, shown full screen.
 
     python answer.py --lobby lobby --room front-desk
 
-A ring is a message with the topic "ring" (livekit-client: sendText, which names its sender from the start). It only
-asks: which room the call is in, and how long it may last, is decided here.
+A ring is a message with the topic "ring". Which room the call is in, and how long it may last, is decided here.
 """
 
 import argparse
 import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime, timedelta
 
-from rtcagent.v1.event_pb2 import Event
-from rtcagent.v1.types_pb2 import VideoInput
-from rtcagent_client import AsyncClient, AsyncEvents, inputs, keep
-
-OLD_S = 10.0  # a ring that came during another call is not answered after it
+from rtcagent_client import AsyncClient, RtcAgentError, inputs, keep
 
 
-async def serve(client: AsyncClient, lobby: str, room: str, wait_s: float, talk_s: float, camera: VideoInput) -> None:
-    """Answer one ring after another, for ever."""
-    await client.join_room(
-        lobby, auto_publish=False, auto_subscribe_audio=False, auto_subscribe_video=False, keep=keep.forever()
-    )
-    async with client.messages([lobby], ["ring"]) as rings:
-        print(f"waiting for rings in {lobby}", flush=True)
-        async for ring in rings:
-            if ring.user_id and time.time() - ring.received_at.ToNanoseconds() / 1e9 < OLD_S:
-                await client.send_message(lobby, room, topic="answer", user_ids=[ring.user_id])
-                await call(client, room, ring.user_id, wait_s, talk_s, camera)
-
-
-async def call(client: AsyncClient, room: str, caller: str, wait_s: float, talk_s: float, camera: VideoInput) -> None:
-    """Be in the room with the caller until they leave, do not come within `wait_s`, or `talk_s` have passed."""
-    async with client.events(types=["user_joined", "user_left"], room_ids=[room]) as events:
-        try:
-            await client.start_video_capture(input=camera, check=False)
-            await client.start_audio_capture(check=False)  # what is not plugged in is sent as soon as it is
-            # also without this program the call ends, once the agent is alone
-            await client.join_room(room, auto_publish=False, keep=keep.until_alone(60), check=False)
-            await client.publish_stream(room, "camera", check=False)
-            await client.publish_stream(room, "microphone", check=False)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await told(events, "user_joined", caller)
-                async with asyncio.timeout(talk_s):
-                    await told(events, "user_left", caller)
+async def call(client: AsyncClient, caller: str, asked: argparse.Namespace) -> None:
+    """Be in the room until the caller leaves, does not come in time, or has talked for long enough."""
+    end = keep.until(datetime.now(UTC) + timedelta(seconds=asked.wait + asked.talk))  # also without this program
+    camera = inputs.test_pattern() if asked.test_picture else inputs.camera()
+    async with client.events(types=["user_joined", "user_left"], room_ids=[asked.room]) as events:
+        try:  # `check=False`: what is not plugged in is sent, or shown, as soon as it is
+            await client.start_video_capture(input=camera, keep=end, check=False)
+            await client.start_audio_capture(keep=end, check=False)
+            await client.set_remote_video_canvas(asked.room, caller, keep=end, check=False)  # the whole display
+            await client.join_room(asked.room, keep=keep.until_alone(60), check=False)  # sends camera and microphone
+            for kind, seconds in (("user_joined", asked.wait), ("user_left", asked.talk)):
+                async with asyncio.timeout(seconds):
+                    while (event := await anext(events)).WhichOneof("payload") != kind or event.user_id != caller:
+                        pass
+        except TimeoutError:
+            print(f"time is over for {caller}", flush=True)
         finally:
-            await client.leave_room(room, check=False)
-            await client.stop_video_capture(check=False)
-            await client.stop_audio_capture(check=False)
-
-
-async def told(events: AsyncEvents[Event], kind: str, user_id: str) -> None:
-    async for event in events:
-        if event.WhichOneof("payload") == kind and event.user_id == user_id:
-            return
+            left = client.leave_room(asked.room), client.remove_canvas("remote")
+            for ending in (*left, client.stop_audio_capture(), client.stop_video_capture()):
+                with contextlib.suppress(RtcAgentError):  # as when it has ended by itself
+                    await ending
 
 
 async def main() -> None:
@@ -65,12 +44,17 @@ async def main() -> None:
     parser.add_argument("--wait", type=float, default=30, help="seconds for the caller to come")
     parser.add_argument("--talk", type=float, default=600, help="seconds that a call may last")
     parser.add_argument("--test-picture", action="store_true", help="instead of the camera")
-    args = parser.parse_args()
-    camera = inputs.test_pattern() if args.test_picture else inputs.camera()
-    async with AsyncClient.connect() as client:
-        await serve(client, args.lobby, args.room, args.wait, args.talk, camera)
+    asked = parser.parse_args()
+    async with AsyncClient.connect() as client, client.messages([asked.lobby], ["ring"]) as rings:
+        await client.join_room(
+            asked.lobby, auto_publish=False, auto_subscribe_audio=False, auto_subscribe_video=False, keep=keep.forever()
+        )
+        print(f"waiting for rings in {asked.lobby}", flush=True)
+        async for ring in rings:
+            if ring.user_id and time.time() - ring.received_at.seconds < 10:  # not one that came during another call
+                await client.send_message(asked.lobby, asked.room, topic="answer", user_ids=[ring.user_id])
+                await call(client, ring.user_id, asked)
 
 
-if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+with contextlib.suppress(KeyboardInterrupt):
+    asyncio.run(main())
