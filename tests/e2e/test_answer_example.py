@@ -42,7 +42,7 @@ async def kiosk(make_daemon: MakeDaemon, room_server: RoomServer, screen: Xvfb) 
 async def answering(daemon: Daemon, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """The example waits for rings, and still does at the end."""
     example = await asyncio.create_subprocess_exec(
-        *(sys.executable, EXAMPLE, "--room", "desk", "--test-picture", *arguments),
+        *(sys.executable, str(EXAMPLE), "--room", "desk", "--test-picture", *arguments),
         env={**os.environ, "RTCAGENT_ADDRESS": daemon.address},
         stdout=asyncio.subprocess.PIPE,
     )

@@ -6,31 +6,38 @@
 import asyncio
 import contextlib
 import copy
+import math
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import grpc
 import grpc.aio
 import pytest
+import pytest_asyncio
 from rtcagent.v1 import agent_pb2 as ag
+from rtcagent.v1 import canvases_pb2 as cv
 from rtcagent.v1 import capture_pb2 as cap
 from rtcagent.v1 import devices_pb2 as dv
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import rooms_pb2 as rm
+from rtcagent.v1 import screen_pb2 as sc
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 
-from tests.parts.controller import Controller, bars
+from tests.parts import sound
+from tests.parts.controller import Controller, bars, error_reason
 from tests.parts.daemon import NAME, Daemon, MakeDaemon, faults_environment
 from tests.parts.faults.crash_points import PLACES
 from tests.parts.listener import Listener
 from tests.parts.room_server import RoomServer
 from tests.parts.waiting import NotInTime, until
+from tests.parts.xvfb import Xvfb
 
 ROOM, CAMERA, SECOND, SLOT = "lobby", "camera", "second", "slot"
+VOICE, SCREEN, CANVAS, OTHER = "voice", "screen", "corner", "listener"
 WHOM = ("daemon", "engine", "both")
 MEDIA_EVERY = 10  # points between two looks at what a listener receives
 SMALL = bars(320, 240, 10, kind=ty.STREAM_KIND_OTHER_VIDEO)  # not published by itself
@@ -48,6 +55,8 @@ class Wanted:
     captures: set[str] = field(default_factory=set)
     streams: dict[str, tuple[bool | None, bool]] = field(default_factory=dict)  # published, muted
     serial: str = ""
+    volumes: dict[str, int] = field(default_factory=dict)  # own while captured, others in the room
+    canvas_x: int = -1  # none
 
 
 def wanted_by(desired: st.DesiredState) -> Wanted:
@@ -59,6 +68,9 @@ def wanted_by(desired: st.DesiredState) -> Wanted:
             for each in desired.streams
         },
         serial=desired.slots[0].slot.matches[0].serial if desired.slots else "",
+        volumes={each.source_id: each.audio.volume for each in desired.captures if each.HasField("audio")}
+        | {each.user_id: each.volume for each in desired.remote_volumes},
+        canvas_x=desired.canvases[0].config.place.geometry.x if desired.canvases else -1,
     )
 
 
@@ -75,11 +87,16 @@ class Orders:
     def possible(self) -> dict[str, Call]:
         """By the step that the order brings about."""
         stream = self.now.streams.get(SECOND, (None, False))
-        orders: dict[str, Call] = {"slot": self._slot}
+        orders: dict[str, Call] = {"slot": self._slot, "voice": self._voice, "set_canvas": self._canvas}
+        orders |= {"remove_canvas": _remove_canvas} if self.now.canvas_x >= 0 else {}
+        orders |= {} if SCREEN in self.now.captures else {"screen": _share}
         orders |= {"close_source": _stop} if SECOND in self.now.captures else {"open_source": _start}
         if not self.now.is_in_room:
             return orders | {"join": _join}
         orders["leave"] = _leave
+        orders["set_remote_volume"] = self._remote_volume
+        if SCREEN in self.now.captures and SCREEN not in self.now.streams:
+            orders["show"] = _show
         orders["set_muted"] = _unmute if self._is_muted() else _mute
         if SECOND in self.now.captures:
             orders |= {"unpublish": _unpublish} if stream[0] else {"publish": _publish}
@@ -98,7 +115,23 @@ class Orders:
             case "join":
                 after.is_in_room = True
             case "leave":
+                if SCREEN in after.streams:  # a screen that nobody is left to see
+                    after.captures.remove(SCREEN)
                 after.is_in_room, after.streams = False, {}
+                after.volumes.pop(OTHER, None)
+            case "voice":
+                after.captures.add(VOICE)
+                after.volumes[VOICE] = self._number()
+            case "set_remote_volume":
+                after.volumes[OTHER] = self._number()
+            case "set_canvas":
+                after.canvas_x = self._number()
+            case "remove_canvas":
+                after.canvas_x = -1
+            case "screen":
+                after.captures.add(SCREEN)
+            case "show":
+                after.streams[SCREEN] = (True, False)
             case "set_muted":
                 after.streams[CAMERA] = (None, not self._is_muted())
             case "publish" | "unpublish":
@@ -116,6 +149,8 @@ class Orders:
                 return "close_source"
             case "join":
                 return "leave"
+            case "remove_canvas":
+                return "set_canvas"
             case "publish" | "unpublish" if self.now.is_in_room and SECOND not in self.now.captures:
                 return "open_source"
             case "publish" if self.now.is_in_room:
@@ -127,6 +162,25 @@ class Orders:
     def _is_muted(self) -> bool:
         return self.now.streams.get(CAMERA, (None, False))[1]
 
+    def _number(self) -> int:
+        """Another one for each order."""
+        return 1 + self.count % 400
+
+    async def _voice(self, control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
+        tone = ty.AudioInput(test_tone=ty.AudioInput.TestTone(level_dbfs=-6))
+        config = ty.AudioCaptureConfig(input=tone, volume=self._number())
+        request = cap.StartAudioCaptureRequest(source_id=VOICE, config=config, order=order)
+        return (await control.capture.StartAudioCapture(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
+
+    async def _remote_volume(self, control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
+        request = rm.SetRemoteVolumeRequest(room_id=ROOM, user_id=OTHER, volume=self._number(), order=order)
+        return (await control.rooms.SetRemoteVolume(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
+
+    async def _canvas(self, control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
+        place = ty.CanvasPlace(geometry=ty.CanvasPlace.Geometry(x=self._number(), y=0, width=160, height=120))
+        request = cv.SetLocalVideoCanvasRequest(canvas_id=CANVAS, source_id=CAMERA, place=place, order=order)
+        return (await control.canvases.SetLocalVideoCanvas(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
+
     async def _slot(self, control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
         slot = ty.Slot(name=SLOT, matches=[ty.Slot.Match(serial=str(self.count))])
         return (await control.devices.SetSlot(dv.SetSlotRequest(slot=slot, order=order), timeout=CALL_S)).result  # type: ignore[no-any-return]
@@ -135,6 +189,22 @@ class Orders:
 async def _start(control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
     request = cap.StartVideoCaptureRequest(source_id=SECOND, config=SMALL, order=order)
     return (await control.capture.StartVideoCapture(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
+
+
+async def _remove_canvas(control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
+    request = cv.RemoveCanvasRequest(canvas_id=CANVAS, order=order)
+    return (await control.canvases.RemoveCanvas(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
+
+
+async def _share(control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
+    screen = ty.VideoInput.Screen(region=ty.ScreenRegion(x=0, y=120, width=160, height=120))
+    request = sc.StartScreenCaptureRequest(source_id=SCREEN, screen=screen, max_fps=5, order=order)
+    return (await control.screen.StartScreenCapture(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
+
+
+async def _show(control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
+    request = rm.PublishStreamRequest(room_id=ROOM, source_id=SCREEN, order=order)
+    return (await control.rooms.PublishStream(request, timeout=CALL_S)).result  # type: ignore[no-any-return]
 
 
 async def _stop(control: Controller, order: ty.OrderOptions) -> ty.OrderResult:
@@ -295,7 +365,7 @@ class Ordeal:
         else:
             assert found in (before, after), f"{kind} is half applied: {found}, neither {before} nor {after}"
         # Repeated it has one effect, whatever became of it.
-        again = await self.order(kind, request_id, wait_ms=0)
+        again = await self._repeated(kind, request_id)
         repeated = await daemon.control.desired()
         assert wanted_by(repeated) == after
         assert again.revision == repeated.revision
@@ -305,6 +375,21 @@ class Ordeal:
         await self.log.read_to_the_end()
         assert repeated.revision in self.log.revisions, "an acknowledged order has no event"
         return reached
+
+    async def _repeated(self, kind: str, request_id: str) -> ty.OrderResult:
+        """As a controller does: for as long as the engine, which knows what can be shared, is being started."""
+        results: list[ty.OrderResult] = []
+
+        async def taken() -> bool:
+            try:
+                results.append(await self.order(kind, request_id, wait_ms=0))
+            except grpc.aio.AioRpcError as error:
+                if not error_reason(error).startswith("ENGINE_"):
+                    raise
+            return bool(results)
+
+        await until(taken, timeout_ms=BACK_MS, what="the repeated order is taken")
+        return results[0]
 
     async def _answers(self) -> bool:
         with contextlib.suppress(grpc.aio.AioRpcError):  # the connection to the one before breaks at its next use
@@ -341,12 +426,21 @@ class Ordeal:
         return False
 
 
-_STEPS = ("open_source", "close_source", "join", "leave", "publish", "unpublish", "set_muted")
+_STEPS = (
+    *("open_source", "close_source", "join", "leave", "publish", "unpublish", "set_muted"),
+    *("set_remote_volume", "set_canvas", "remove_canvas"),
+)
 
 
 def _write(path: os.PathLike[str], text: str) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
+
+
+@pytest_asyncio.fixture
+async def screen() -> AsyncIterator[Xvfb]:
+    async with Xvfb(640, 240) as server:
+        yield server
 
 
 @pytest.mark.parametrize(
@@ -357,13 +451,20 @@ def _write(path: os.PathLike[str], text: str) -> None:
     ],
 )
 async def test_nothing_acknowledged_is_lost_wherever_it_is_killed(
-    room_server: RoomServer, make_daemon: MakeDaemon, listener: Listener, tmp_path: os.PathLike[str], points: int
+    room_server: RoomServer,
+    make_daemon: MakeDaemon,
+    listener: Listener,
+    screen: Xvfb,
+    tmp_path: os.PathLike[str],
+    points: int,
 ) -> None:
     seed = int(os.environ.get("RTCAGENT_TEST_SEED", random.randrange(1 << 30)))
     print(f"RTCAGENT_TEST_SEED={seed}")
     chance = random.Random(seed)
     crash_file = os.path.join(tmp_path, "crash")
-    daemon = await make_daemon(room_server, environment=faults_environment(crash=crash_file))
+    settings = {"display": {"default_layout": False}}
+    environment = faults_environment(crash=crash_file) | screen.environment
+    daemon = await make_daemon(room_server, settings=settings, environment=environment)
     await listener.join(room_server.url, room_server.token(ROOM, "listener"))
     ordeal = Ordeal(daemon, crash_file, chance)  # type: ignore[arg-type]
     await daemon.control.start_capture(bars(320, 240, 10))
@@ -391,5 +492,18 @@ async def media_is_back(ordeal: Ordeal, listener: Listener) -> None:
     now = ordeal.orders.now
     if not now.streams.get(CAMERA, (None, False))[1]:
         await listener.frames(NAME, CAMERA, count=3, timeout_ms=20_000)
-    if now.streams.get(SECOND, (None, False))[0] and SECOND in now.captures:
-        await listener.frames(NAME, SECOND, count=3, timeout_ms=20_000)
+    for source_id in (SECOND, SCREEN):
+        if now.streams.get(source_id, (None, False))[0] and source_id in now.captures:
+            await listener.frames(NAME, source_id, count=3, timeout_ms=20_000)
+    if VOICE in now.captures:
+        wanted = -9 + 20 * math.log10(now.volumes[VOICE] / 100)
+        if -40 < wanted < -10:  # else too quiet to tell, or held below 0 by the limiter
+            is_it = lambda samples: abs(sound.level(samples.mean(axis=0)) - wanted) < 3  # noqa: E731
+            try:
+                await listener.hear(NAME, VOICE, until=is_it, timeout_ms=20_000)
+            except NotInTime as error:
+                captures = (await ordeal.daemon.control.state()).reported.captures
+                error.add_note(
+                    f"it is to have {wanted:.1f} dBFS; {[each for each in captures if each.HasField('audio')]}"
+                )
+                raise

@@ -1,8 +1,8 @@
 """Muted stays muted: after any sequence of orders and faults, no more is sent than the orders allow, at no moment.
 
-Listeners in two rooms write down when frames of which stream arrive. From the answer to an order that takes a stream
-away, and MARGIN_S for frames under way, until the next order that allows it, none may. RTCAGENT_TEST_SEED repeats a
-run's orders and faults.
+Listeners in two rooms write down when frames, or sound, of which stream arrive: of two cameras, a voice and a screen.
+From the answer to an order that takes a stream away, and MARGIN_S for frames under way, until the next order that
+allows it, none may. RTCAGENT_TEST_SEED repeats a run's orders and faults.
 """
 
 import asyncio
@@ -19,17 +19,21 @@ import grpc.aio
 import pytest
 from rtcagent.v1 import capture_pb2 as cap
 from rtcagent.v1 import rooms_pb2 as rm
+from rtcagent.v1 import screen_pb2 as sc
 from rtcagent.v1 import types_pb2 as ty
 
-from tests.parts.controller import bars
+from tests.parts import sound
+from tests.parts.controller import Controller, bars
 from tests.parts.daemon import NAME, Daemon, MakeDaemon, faults_environment
-from tests.parts.listener import Listener
+from tests.parts.listener import SILENT_DBFS, Listener
 from tests.parts.processes import KnownProcess
 from tests.parts.room_server import RoomServer
 from tests.parts.waiting import until
+from tests.parts.xvfb import Xvfb
 
 ROOMS = ("lobby", "stage")
-SOURCES = ("camera", "second")
+VOICE, SCREEN = "voice", "screen"
+SOURCES = ("camera", "second", VOICE, SCREEN)
 RUN_S = 25.0
 MARGIN_S = 1.0
 FAULT_EVERY = 5  # steps, on average
@@ -47,7 +51,7 @@ class Allowed:
 
     rooms: set[str] = field(default_factory=set)
     captures: set[str] = field(default_factory=set)
-    published: dict[Stream, bool] = field(default_factory=dict)  # else as auto_publish says: all that is captured
+    published: dict[Stream, bool] = field(default_factory=dict)  # else as auto_publish says: all but the screen
     muted: set[Stream] = field(default_factory=set)
 
     def streams(self) -> set[Stream]:
@@ -55,11 +59,16 @@ class Allowed:
             (room, source)
             for room in self.rooms
             for source in self.captures
-            if self.published.get((room, source), True) and (room, source) not in self.muted
+            if self.is_published((room, source)) and (room, source) not in self.muted
         }
 
+    def is_published(self, stream: Stream) -> bool:
+        return self.published.get(stream, stream[1] != SCREEN)
+
     def left(self, room: str) -> None:
-        """With the room go the orders about its streams."""
+        """With the room go the orders about its streams, and the screen that is shared nowhere else."""
+        if {other for other in self.rooms if self.is_published((other, SCREEN))} == {room}:
+            self.captures.discard(SCREEN)
         self.rooms.discard(room)
         self.published = {stream: value for stream, value in self.published.items() if stream[0] != room}
         self.muted = {stream for stream in self.muted if stream[0] != room}
@@ -92,7 +101,7 @@ class Judge:
                 times = [*self._forbidden[stream]]
                 if stream in self._forbidden_since:
                     times.append((self._forbidden_since[stream], time.monotonic()))
-                arrivals = listener.video(NAME, source).arrivals
+                arrivals = _arrivals(listener, source)
                 for begin, end in times:
                     late = [at for at in arrivals if begin < at < end]
                     if late:
@@ -131,7 +140,11 @@ class Life:
     async def all_arrive(self) -> None:
         """What is allowed is sent: else there would be nothing to judge."""
         for room, source in sorted(self.allowed.streams()):
-            await self._listening[room].frames(NAME, source, count=2, timeout_ms=BACK_MS)
+            if source == VOICE:
+                loud = lambda samples: sound.level(samples[0]) > SILENT_DBFS  # noqa: E731
+                await self._listening[room].hear(NAME, VOICE, seconds=0.1, until=loud, timeout_ms=BACK_MS)
+            else:
+                await self._listening[room].frames(NAME, source, count=2, timeout_ms=BACK_MS)
 
     # -- orders
 
@@ -158,15 +171,13 @@ class Life:
                 def change(allowed: Allowed) -> None:
                     allowed.captures.discard(source)
 
-                stop = cap.StopVideoCaptureRequest(source_id=source)
-                order = _call(control.capture.StopVideoCapture, stop)
+                order = _stop(control, source)
             case "capture":
 
                 def change(allowed: Allowed) -> None:
                     allowed.captures.add(source)
 
-                start = cap.StartVideoCaptureRequest(source_id=source, config=bars(320, 240, 15))
-                order = _call(control.capture.StartVideoCapture, start)
+                order = _start(control, source)
             case "join":
 
                 def change(allowed: Allowed) -> None:
@@ -180,7 +191,7 @@ class Life:
 
                 order = _call(control.rooms.LeaveRoom, rm.LeaveRoomRequest(room_id=room))
             case "publish":
-                published = not self.allowed.published.get(stream, True)
+                published = not self.allowed.is_published(stream)
 
                 def change(allowed: Allowed) -> None:
                     allowed.published[stream] = published
@@ -243,6 +254,31 @@ class Life:
             self.told.append(f"{time.monotonic() - self.began_at:.2f} {what}")
 
 
+def _start(control: Controller, source: str) -> Order:
+    if source == VOICE:
+        tone = ty.AudioInput(test_tone=ty.AudioInput.TestTone(level_dbfs=-20))
+        sounding = cap.StartAudioCaptureRequest(source_id=source, config=ty.AudioCaptureConfig(input=tone))
+        return _call(control.capture.StartAudioCapture, sounding)
+    if source == SCREEN:
+        share = sc.StartScreenCaptureRequest(source_id=source, screen=ty.VideoInput.Screen(), max_fps=10)
+        return _call(control.screen.StartScreenCapture, share)
+    start = cap.StartVideoCaptureRequest(source_id=source, config=bars(320, 240, 15))
+    return _call(control.capture.StartVideoCapture, start)
+
+
+def _stop(control: Controller, source: str) -> Order:
+    if source == VOICE:
+        return _call(control.capture.StopAudioCapture, cap.StopAudioCaptureRequest(source_id=source))
+    if source == SCREEN:
+        return _call(control.screen.StopScreenCapture, sc.StopScreenCaptureRequest(source_id=source))
+    return _call(control.capture.StopVideoCapture, cap.StopVideoCaptureRequest(source_id=source))
+
+
+def _arrivals(listener: Listener, source: str) -> list[float]:
+    """When something of it was received."""
+    return listener.heard(NAME, VOICE).loud_at if source == VOICE else listener.video(NAME, source).arrivals
+
+
 def _account(wrong: list[str], life: Life, seed: int) -> str:
     told = "\n".join(life.told[-20:])
     return f"{wrong}\nseed {seed}, begun at {life.began_at:.2f}\n{told}"
@@ -257,10 +293,14 @@ def _call(method: Any, request: Any) -> Order:
 
 
 @pytest.mark.timeout(180)
-async def test_no_more_is_sent_than_the_orders_allow(room_server: RoomServer, daemon: Daemon) -> None:
+async def test_no_more_is_sent_than_the_orders_allow(room_server: RoomServer, make_daemon: MakeDaemon) -> None:
     seed = int(os.environ.get("RTCAGENT_TEST_SEED", random.randrange(1 << 30)))
     print(f"RTCAGENT_TEST_SEED={seed}")
     chance = random.Random(seed)
+    screen = Xvfb(320, 240)
+    await screen.start()
+    settings = {"display": {"default_layout": False}}
+    daemon = await make_daemon(room_server, settings=settings, environment=screen.environment)
     life = Life(room_server, daemon, chance)
     try:
         await life.listen()
@@ -279,12 +319,13 @@ async def test_no_more_is_sent_than_the_orders_allow(room_server: RoomServer, da
             assert not (wrong := list(life.judge.violations())), _account(wrong, life, seed)
         await life.all_arrive()
         assert not (wrong := list(life.judge.violations())), _account(wrong, life, seed)
-        frames = sum(len(each.video(NAME, source).arrivals) for _, each in life.judge.listeners for source in SOURCES)
+        arrived = {source: sum(len(_arrivals(each, source)) for _, each in life.judge.listeners) for source in SOURCES}
         faults = sum("killed" in each for each in life.told)
-        print(f"{steps} steps, {faults} faults, {frames} frames arrived")
-        assert frames > 0, "nothing was ever sent"
+        print(f"{steps} steps, {faults} faults, arrived: {arrived}")
+        assert any(arrived.values()), "nothing was ever sent"
     finally:
         await life.close()
+        await screen.stop()
 
 
 async def test_an_answer_comes_after_the_gate_even_if_nobody_waits_for_the_outcome(

@@ -11,7 +11,14 @@ import grpc
 import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 from rtcagent.v1 import agent_pb2 as ag
-from rtcagent.v1 import agent_pb2_grpc, capture_pb2_grpc, devices_pb2_grpc, rooms_pb2_grpc, screen_pb2_grpc
+from rtcagent.v1 import (
+    agent_pb2_grpc,
+    canvases_pb2_grpc,
+    capture_pb2_grpc,
+    devices_pb2_grpc,
+    rooms_pb2_grpc,
+    screen_pb2_grpc,
+)
 from rtcagent.v1 import capture_pb2 as cap
 from rtcagent.v1 import event_pb2 as ev
 from rtcagent.v1 import rooms_pb2 as rm
@@ -88,6 +95,7 @@ class Controller:
         self.capture: Any = capture_pb2_grpc.CaptureStub(self.channel)
         self.devices: Any = devices_pb2_grpc.DevicesStub(self.channel)
         self.screen: Any = screen_pb2_grpc.ScreenStub(self.channel)
+        self.canvases: Any = canvases_pb2_grpc.CanvasesStub(self.channel)
 
     async def state(self) -> ag.GetStateResponse:
         return await self.agent.GetState(ag.GetStateRequest(), timeout=CALL_S, wait_for_ready=True)  # type: ignore[no-any-return]

@@ -18,6 +18,7 @@ from tests.parts.waiting import Changes, NotInTime
 
 START_MS = 10_000
 NO_EVENT = 0.0
+SILENT_DBFS = -45.0  # a decoder whose stream ends unheard says 10 ms of -57, long after
 BLANK_PIXELS = 8  # livekit-server ends a VP8 or H.264 stream with black frames of 8x8 or 2x2
 
 
@@ -63,6 +64,7 @@ class Sound:
     chunks: list[sound.Samples] = field(default_factory=list)  # each of 2 rows
     sample_count: int = 0
     sid: str = ""
+    loud_at: list[float] = field(default_factory=list)  # when what is no silence came: monotonic clock, seconds
 
     def last(self, seconds: float) -> sound.Samples:
         """The newest of it, as two rows."""
@@ -326,4 +328,6 @@ class Listener:
         async for event in stream:
             heard.chunks.append(sound.from_s16(bytes(event.frame.data), channels=2))
             heard.sample_count += event.frame.samples_per_channel
+            if sound.level(heard.chunks[-1][0]) > SILENT_DBFS:
+                heard.loud_at.append(time.monotonic())
             self._changes.tell()

@@ -27,12 +27,15 @@ DAEMON = {
         for step in (
             *("open_source", "close_source", "join", "leave"),
             *("publish", "unpublish", "set_muted", "set_gate"),
+            *("set_remote_volume", "set_canvas", "remove_canvas"),
         )
     },
 }
 ENGINE = {
     "engine.open_source": ("rtcagentd.engine.sources", "Sources.open"),
     "engine.close_source": ("rtcagentd.engine.sources", "Sources.close"),
+    "engine.set_canvas": ("rtcagentd.engine.canvases", "Canvases.set"),
+    "engine.remove_canvas": ("rtcagentd.engine.canvases", "Canvases.remove"),
     **{
         f"engine.{step}": ("rtcagentd.engine.livekit.engine", f"LiveKitEngine.{step}")
         for step in ("join", "leave", "publish", "unpublish", "set_muted")
