@@ -41,6 +41,12 @@ class RecordedFile:
     def frame_count(self, track: int) -> int:
         return int(self.tracks[track]["nb_read_frames"])
 
+    def times(self, track: int) -> list[float]:
+        """When each frame is shown, in seconds."""
+        command = ["ffprobe", "-v", "error", "-select_streams", str(track), "-show_entries", "packet=pts_time"]
+        done = subprocess.run([*command, "-of", "csv=p=0", str(self.path)], capture_output=True, text=True, check=True)
+        return sorted(float(line.strip(",")) for line in done.stdout.split())
+
     def samples(self, track: int) -> Samples:
         """Of one channel, from the file's beginning; what is missing is silence."""
         data = self._decode(track, "-af", "aresample=async=1:first_pts=0", "-ac", "1", "-ar", str(RATE), "-f", "s16le")

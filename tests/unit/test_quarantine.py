@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 import pytest
+from rtcagent.engine.v1 import engine_pb2 as en
 from rtcagent.v1 import types_pb2 as ty
-from rtcagentd.control import plan
-from rtcagentd.control.objects import Key, capture_key, room_key
+from rtcagentd.control import plan, recording_plan
+from rtcagentd.control.objects import Key, capture_key, recording_key, room_key
 from rtcagentd.control.quarantine import RECENT_S, WINDOW_S, Quarantine
 from rtcagentd.supervise.engine_end import EXIT_ORPHANED, EngineEnd
 from rtcagentd.supervise.engine_memory import READINGS, RECYCLE_EVERY_S, MemoryLimit
@@ -14,6 +15,8 @@ CAMERA, POISON, ROOM = capture_key("camera"), capture_key("poison"), room_key("d
 
 
 def step_of(key: Key) -> plan.Step:
+    if key.kind == "recording":
+        return recording_plan.SetRecording(key, b"", en.SetRecordingRequest(recording_id=key.text))
     if key.kind == "room":
         return plan.Join(key, b"", ty.RoomConfig(room_id=key.text), "")
     return plan.OpenSource(key, b"", key.text, ty.CaptureConfig())
@@ -52,6 +55,18 @@ class Engine:
     def withheld(self) -> list[Key]:
         steps = self.quarantine.admit(map(step_of, (CAMERA, POISON, ROOM)), self.now)
         return [step.key for step in steps if isinstance(step, plan.Withhold)]
+
+
+def test_a_recording_is_blamed_like_a_source() -> None:
+    quarantine, film = Quarantine(), step_of(recording_key("film"))
+    for _ in range(3):
+        assert list(quarantine.admit([film], 0)) == [film]
+        quarantine.began(film, 0)
+        quarantine.engine_ended(0, crashed=True)
+    (withheld,) = quarantine.admit([film], 0)
+    assert isinstance(withheld, plan.Withhold)
+    quarantine.lift([film.key])
+    assert list(quarantine.admit([film], 0)) == [film]
 
 
 @pytest.fixture

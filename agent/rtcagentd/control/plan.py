@@ -68,7 +68,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Withhold:
-    """A source or room that may not be tried, see quarantine.py; told once in each engine."""
+    """A source, room or recording that may not be tried, see quarantine.py; told once in each engine."""
 
     key: Key
     digest: bytes

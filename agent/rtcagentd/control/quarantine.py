@@ -1,7 +1,8 @@
-"""Finds the source or room that brings the engine down, and keeps it out of the next engine until something changes.
+"""Finds the source, room or recording that brings the engine down, and keeps it out of the next engine until something
+changes.
 
-Blame. Suspects of a crash are the sources and rooms with a step under way when the engine died, or with one that ended
-less than RECENT_S before. Each gets a strike; those that have one already are blamed alone. In the next engine
+Blame. Suspects of a crash are those of them with a step under way when the engine died, or with one that ended less
+than RECENT_S before. Each gets a strike; those that have one already are blamed alone. In the next engine
 whatever has no strike comes up at once, and those that have come up one at a time, the least suspected first, so that
 the next crash has one suspect; who survives that was wrongly suspected with others. THREE_STRIKES within WINDOW_S are a
 quarantine.
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Iterator
 
 from rtcagent.v1 import types_pb2 as ty
 
-from rtcagentd.control import plan
+from rtcagentd.control import plan, recording_plan
 from rtcagentd.control.events import cause
 from rtcagentd.control.objects import Key, capture_key, room_key
 
@@ -29,9 +30,9 @@ TRIAL_MAX_S = 10.0  # a step may take longer (a join without an answer): the oth
 
 
 def suspect_of(step: plan.Step) -> Key | None:
-    """The source or room to blame if the engine does not survive this step. Steps that end something are not blamed."""
+    """What to blame if the engine does not survive this step. Steps that end something are not blamed."""
     match step:
-        case plan.OpenSource():
+        case plan.OpenSource() | recording_plan.SetRecording():
             return step.key
         case plan.Publish():
             return capture_key(step.stream.source_id)
@@ -64,7 +65,7 @@ class Quarantine:
         waiting: list[tuple[int, Key, plan.Step]] = []
         for step in steps:
             key = suspect_of(step)
-            if key in self._quarantined and isinstance(step, plan.OpenSource | plan.Join):
+            if key in self._quarantined and isinstance(step, plan.OpenSource | plan.Join | recording_plan.SetRecording):
                 yield plan.Withhold(step.key, step.digest, self._quarantined[key])
             elif key is None or not self._strikes_of(key, now) or key in self._on_trial_until:
                 yield step
@@ -145,6 +146,7 @@ class Quarantine:
 def _sentence(key: Key) -> ty.Cause:
     begun, again = {
         "capture": ("opened", "order its capture again to try once more, or capture something else"),
+        "recording": ("begun", "order it again to try once more, or stop it"),
         "room": ("joined", "order to join it again to try once more, or leave it"),
     }[key.kind]
     minutes = round(WINDOW_S / 60)

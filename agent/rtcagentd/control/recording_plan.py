@@ -40,11 +40,14 @@ class Resolved:
     """What a recording comes to now: the streams that are there, and why others are not."""
 
     streams: list[st.RecordedTrack] = field(default_factory=list)
+    quiet: list[st.RecordedTrack] = field(default_factory=list)  # those that may give nothing: muted, without a device
     missing: list[ty.Cause] = field(default_factory=list)
 
-    def add(self, stream: st.RecordedTrack) -> None:
+    def add(self, stream: st.RecordedTrack, *, is_quiet: bool) -> None:
         if stream not in self.streams:
             self.streams.append(stream)
+        if is_quiet:
+            self.quiet.append(stream)
 
 
 def steps(state: State, progress: ProgressTable) -> Iterator[Step]:
@@ -117,24 +120,29 @@ def judge_recording(state: State, progress: ProgressTable, key: Key) -> Judged:
     if status.state == st.RECORDING_STATE_ENDED:
         return ty.Outcome.KIND_REFUSED, status.cause
     resolved = resolve(state, recording.config)
-    if progress.peek(key).cause is not None and progress.peek(key).applied is None:
-        return ty.Outcome.KIND_WAITING, status.cause
-    if progress.peek(key).applied != _digest(request_of(state, recording)):
+    item = progress.peek(key)
+    if item.cause is not None and item.applied is None:
+        return ty.Outcome.KIND_REFUSED if item.refused is not None else ty.Outcome.KIND_WAITING, status.cause
+    if item.applied != _digest(request_of(state, recording)):
         return ty.Outcome.KIND_WAITING, cause(ty.REASON_ORDERED, "the recording is being changed")
     if resolved.missing:
         return ty.Outcome.KIND_WAITING, resolved.missing[0]
-    if any(stream not in status.tracks for stream in resolved.streams):
+    late = [stream for stream in resolved.streams if stream not in status.tracks]
+    if any(stream not in resolved.quiet for stream in late):
         text = "a stream's first frame has not come yet, or begins another file in a moment"
         return ty.Outcome.KIND_WAITING, cause(ty.REASON_ORDERED, text)
+    if status.state != st.RECORDING_STATE_RECORDING:
+        return ty.Outcome.KIND_WAITING, status.cause
     return ty.Outcome.KIND_REACHED, None
 
 
 def _add_source(state: State, source_id: str, resolved: Resolved) -> None:
     desired = state.get(capture_key(source_id), st.DesiredCapture)
-    status = fold.find_capture(state.reported, source_id)
+    is_captured = desired is not None and _is_captured(state, source_id)
     if desired is not None:
-        resolved.add(st.RecordedTrack(source_id=source_id, kind=capture_kind(desired), name=source_id))
-    if desired is None or status is None or status.state != st.CAPTURE_STATE_CAPTURING:
+        track = st.RecordedTrack(source_id=source_id, kind=capture_kind(desired), name=source_id)
+        resolved.add(track, is_quiet=not is_captured)
+    if not is_captured:
         text = f"source {source_id!r} is not captured: start its capture"
         resolved.missing.append(cause(ty.REASON_SOURCE_NOT_CAPTURED, text))
 
@@ -149,7 +157,7 @@ def _add_remote(state: State, remote: ty.ObjectRef.RemoteStream, resolved: Resol
     streams = [each for each in (user.streams if user is not None else ()) if each.kind == remote.kind]
     streams = [each for each in streams if remote.name in ("", each.name)]
     for stream in streams:
-        resolved.add(_remote(remote.room_id, remote.user_id, stream))
+        resolved.add(_remote(remote.room_id, remote.user_id, stream), is_quiet=stream.muted)
     if not streams:
         text = f"user {remote.user_id!r} publishes no such stream in room {remote.room_id!r} now"
         resolved.missing.append(cause(ty.REASON_STREAM_NOT_PUBLISHED, text))
@@ -167,11 +175,11 @@ def _add_room(state: State, room_id: str, resolved: Resolved) -> None:
         if is_sent and publication.source_id not in recorded:
             track = st.RecordedTrack(source_id=publication.source_id, room_id=room_id, user_id=room.user_id)
             track.kind, track.name = publication.kind, publication.name
-            resolved.add(track)
+            resolved.add(track, is_quiet=not _is_captured(state, publication.source_id))
         found |= is_sent
     for user in room.users:
         for stream in user.streams:
-            resolved.add(_remote(room_id, user.user_id, stream))
+            resolved.add(_remote(room_id, user.user_id, stream), is_quiet=stream.muted)
             found = True
     if not found:
         text = f"nobody publishes anything in room {room_id!r} now"
@@ -180,6 +188,11 @@ def _add_room(state: State, room_id: str, resolved: Resolved) -> None:
 
 def _remote(room_id: str, user_id: str, stream: st.RemoteStream) -> st.RecordedTrack:
     return st.RecordedTrack(room_id=room_id, user_id=user_id, kind=stream.kind, name=stream.name)
+
+
+def _is_captured(state: State, source_id: str) -> bool:
+    status = fold.find_capture(state.reported, source_id)
+    return status is not None and status.state == st.CAPTURE_STATE_CAPTURING
 
 
 def _digest(request: en.SetRecordingRequest) -> bytes:

@@ -36,7 +36,7 @@ async def make(step: recording_plan.Step, state: State, progress: ProgressTable,
         why = cause(ty.REASON_TIMEOUT, "the engine did not begin the recording in time: the disk may be very slow")
         answer = en.SetRecordingResponse(failure=en.Failure(cause=why))
     if answer.HasField("failure"):
-        await _failed(step.key, step.digest, answer.failure, state, progress)
+        await failed(step.key, step.digest, answer.failure, state, progress)
         return
     progress.succeeded(step.key, step.digest)
     await _report(answer.recording, state)
@@ -49,14 +49,15 @@ async def changed(happened: en.RecordingChanged, state: State, progress: Progres
     if digest is None:
         return
     if happened.HasField("failure"):
-        await _failed(key, digest, happened.failure, state, progress)
+        await failed(key, digest, happened.failure, state, progress)
     else:
         await _report(happened.recording, state)
 
 
-async def _failed(key: Key, digest: bytes, failure: en.Failure, state: State, progress: ProgressTable) -> None:
+async def failed(key: Key, digest: bytes, failure: en.Failure, state: State, progress: ProgressTable) -> None:
+    """Report a recording that was not begun, or broke off, and set when to try again."""
     now = asyncio.get_running_loop().time()
-    progress.failed(key, digest, failure.cause, False, now, at_most_s=RETRY_S)
+    progress.failed(key, digest, failure.cause, failure.permanent, now, at_most_s=RETRY_S)
     status = st.RecordingStatus(recording_id=key.text, state=st.RECORDING_STATE_WAITING, cause=failure.cause)
     before = fold.find_recording(state.reported, key.text)
     # How much is free differs at each try.

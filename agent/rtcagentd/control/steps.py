@@ -292,6 +292,8 @@ class Steps:
         failure = en.Failure(cause=step.cause, permanent=True)
         if step.key.kind == "capture":
             await self.capture_failed(step.key.text, step.key, step.digest, failure)
+        elif step.key.kind == "recording":
+            await recording_steps.failed(step.key, step.digest, failure, self._state, self._progress)
         else:
             await self.room_failed(st.RoomStatus(room_id=step.key.text), step.key, step.digest, failure)
 

@@ -172,6 +172,9 @@ class Recording:
                 await self._turn_over()
         except EngineError as error:
             self._over(error)
+        except OSError as error:
+            text = f"the recording cannot be written: {error.strerror or error}"
+            self._over(EngineError(types.REASON_FOLDER_UNUSABLE, text))
         except Exception as error:
             log.exception("recording %s failed", self.recording_id)
             self._over(EngineError(types.REASON_INTERNAL, f"the recording failed: {error!r}"))

@@ -117,4 +117,5 @@ def title(stream: state.RecordedTrack) -> str:
     kind = types.StreamKind.Name(stream.kind).removeprefix("STREAM_KIND_").lower().replace("_", " ")
     if not stream.room_id:
         return f"{stream.source_id}: {kind} (this machine)"
-    return f"{stream.user_id}: {kind} {stream.name} (room {stream.room_id})"
+    name = "" if stream.name == kind.replace(" ", "_") else f" {stream.name}"
+    return f"{stream.user_id}: {kind}{name} (room {stream.room_id})"
