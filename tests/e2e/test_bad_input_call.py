@@ -27,7 +27,7 @@ from tests.parts.waiting import until
 from tests.parts.x_windows import XWindows
 from tests.parts.xvfb import Xvfb
 
-TIMES = 4  # each with the device gone a little later
+TIMES = 3  # each with the device gone a little later
 LATER_S = 0.02
 Place, Geometry = ty.CanvasPlace, ty.CanvasPlace.Geometry
 

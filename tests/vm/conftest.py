@@ -2,14 +2,24 @@
 
 import contextlib
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from rtcagent.v1 import capture_pb2 as cap
+from rtcagent.v1 import devices_pb2 as dv
+from rtcagent.v1 import state_pb2 as st
+from rtcagent.v1 import types_pb2 as ty
 
-from tests.vm.kiosk import Kiosk
-from tests.vm.machine import Machine, build_image, may_build, missing_tools
+from tests.parts.controller import Controller
+from tests.parts.room_server import RoomServer
+from tests.parts.waiting import until
+from tests.vm.agent import CONFIGURATION, PATIENT, RUNTIME_DIR, SLOW_MS
+from tests.vm.kiosk import Kiosk, asked
+from tests.vm.machine import GuestProcess, Machine, build_image, may_build, missing_tools
 
 
 @contextlib.contextmanager
@@ -36,6 +46,58 @@ def machine() -> Iterator[Machine]:
     with a_machine() as machine:
         machine.start()
         yield machine
+
+
+@pytest.fixture(scope="session")
+def agent(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestProcess]:
+    """rtcagentd in the machine."""
+    machine.write("/root/rtcagent.toml", CONFIGURATION)
+    program = str(Path(sys.executable).with_name("rtcagentd"))
+    log = tmp_path_factory.mktemp("agent") / "rtcagentd.log"
+    command = ("sh", "-c", 'exec "$@" >&2', "sh", program, "--config", "/root/rtcagent.toml")
+    with machine.process(*command, log=log) as daemon:
+        yield daemon
+
+
+@pytest_asyncio.fixture
+async def control(
+    machine: Machine, agent: GuestProcess, shown_logs: dict[str, Callable[[], str]]
+) -> AsyncIterator[Controller]:
+    """A controller of the agent, whose engine runs. Takes back the orders of the test."""
+    shown_logs["rtcagentd in the test machine"] = lambda: agent.log.read_text(errors="replace")
+    folder = Path(tempfile.mkdtemp(prefix="rtcagent-"))  # a short path for a unix socket
+    with machine.local_forward(folder / "control.sock", f"{RUNTIME_DIR}/control.sock"):
+        controller = Controller(f"unix:{folder / 'control.sock'}")
+
+        async def runs() -> bool:
+            assert agent.is_running(), "rtcagentd has ended"
+            state = await asked(controller)
+            return state is not None and state.reported.engine.state == st.ENGINE_STATE_RUNNING
+
+        await until(runs, timeout_ms=SLOW_MS, what="rtcagentd answers and its engine runs")
+        yield controller
+        desired = await controller.desired()
+        for room in desired.rooms:
+            await controller.leave(room.config.room_id, order=PATIENT)
+        for capture in desired.captures:
+            if capture.HasField("audio"):
+                request = cap.StopAudioCaptureRequest(source_id=capture.source_id, order=PATIENT)
+                await controller.capture.StopAudioCapture(request)
+            else:
+                await controller.stop_capture(source_id=capture.source_id, order=PATIENT)
+        for slot in desired.slots:
+            await controller.devices.SetSlot(dv.SetSlotRequest(slot=ty.Slot(name=slot.slot.name)))
+        await controller.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def reachable_server(machine: Machine, room_server: RoomServer) -> Iterator[RoomServer]:
+    """The room server, which the machine reaches at the same address."""
+    with contextlib.ExitStack() as forwards:
+        for port in (room_server.port, room_server.tcp_port):
+            forwards.enter_context(machine.remote_forward(port))
+        yield room_server
 
 
 @pytest.fixture(scope="module")

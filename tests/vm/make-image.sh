@@ -16,6 +16,7 @@ packages=(
   systemd systemd-sysv udev kmod dbus openssh-server iproute2 procps python3 v4l-utils gstreamer1.0-tools
   polkitd libpam-systemd dbus-user-session init-system-helpers  # what the package depends on, and desktop sessions
   libprotobuf32 libprotobuf-lite32  # what libprotobuf-dev brings where the native module is built
+  pulseaudio alsa-utils  # a sound server on the kernel's sound cards, and what plays into them
   $(awk '$1 == "run" {print $2}' "$here/../../deploy/packages.txt")
 )
 stamp=$(cat "$0" <(printf '%s\n' "${packages[@]}") | sha256sum | cut -c1-16)
@@ -38,7 +39,7 @@ install -m 644 "$work/kernel/boot/vmlinuz-$version" "$dir/vmlinuz"
 # Drivers of hardware that this machine can never have: without them the image is smaller and udev quicker.
 rm -rf "$modules"/kernel/drivers/{gpu/drm/{amd,i915,nouveau,radeon,gma500,vmwgfx},infiniband,iio,mtd,scsi,staging,isdn,md,ata,nvme,mmc} \
   "$modules"/kernel/drivers/net/{ethernet,wireless,wwan,can,fddi} "$modules"/kernel/drivers/media/{pci,dvb-frontends,tuners} \
-  "$modules"/kernel/sound
+  "$modules"/kernel/sound/{ac97,arm,atmel,firewire,hda,isa,parisc,pci,pcmcia,ppc,sh,soc,sparc,spi,synth,x86,xen}
 depmod -b "$work/kernel" "$version" 2>/dev/null
 
 # 2. The root file system.

@@ -6,17 +6,13 @@ media (over TCP) in and out.
 
 import asyncio
 import contextlib
-import shutil
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import grpc.aio
 import pytest
-import pytest_asyncio
 from rtcagent.v1 import capture_pb2 as cap
 from rtcagent.v1 import devices_pb2 as dv
 from rtcagent.v1 import event_pb2 as ev
@@ -28,8 +24,8 @@ from tests.parts.listener import Listener
 from tests.parts.room_server import RoomServer
 from tests.parts.slate import shows_slate
 from tests.parts.waiting import until
+from tests.vm.agent import AGENT, PATIENT, SLOW_MS, in_thread
 from tests.vm.cameras import native, shows_ball, shows_bars, usb_camera, vivid_unplugged
-from tests.vm.kiosk import asked
 from tests.vm.machine import GuestProcess, Machine
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
@@ -37,83 +33,9 @@ pytestmark = pytest.mark.timeout(600, func_only=True)
 T = TypeVar("T")
 
 ROOM = "lobby"
-AGENT = "agent"
 SERIAL, OTHER_SERIAL = "CAM0001", "CAM0002"
-SLOW_MS = 180_000  # the processor is emulated
-PATIENT = ty.OrderOptions(wait_ms=20_000)
 UNPLUGGED_TIMES = 20
 BRIEF = ty.OrderOptions(wait_ms=3_000)
-RUNTIME_DIR = "/run/rtcagent"
-CONFIGURATION = f"""
-name = "{AGENT}"
-state_dir = "/var/lib/rtcagent"
-runtime_dir = "{RUNTIME_DIR}"
-log_level = "debug"
-[engine]
-start_timeout_ms = 90000
-heartbeat_timeout_ms = 30000
-[retry]
-first_ms = 200
-max_ms = 1000
-"""
-
-
-@contextlib.asynccontextmanager
-async def in_thread(manager: contextlib.AbstractContextManager[T]) -> AsyncIterator[T]:
-    """`manager`, entered and left without holding up the event loop."""
-    value = await asyncio.to_thread(manager.__enter__)
-    try:
-        yield value
-    finally:
-        await asyncio.to_thread(manager.__exit__, None, None, None)
-
-
-@pytest.fixture(scope="module")
-def agent(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuestProcess]:
-    """rtcagentd in the machine."""
-    machine.write("/root/rtcagent.toml", CONFIGURATION)
-    program = str(Path(sys.executable).with_name("rtcagentd"))
-    log = tmp_path_factory.mktemp("agent") / "rtcagentd.log"
-    command = ("sh", "-c", 'exec "$@" >&2', "sh", program, "--config", "/root/rtcagent.toml")
-    with machine.process(*command, log=log) as daemon:
-        yield daemon
-
-
-@pytest_asyncio.fixture
-async def control(
-    machine: Machine, agent: GuestProcess, shown_logs: dict[str, Callable[[], str]]
-) -> AsyncIterator[Controller]:
-    """A controller of the agent, whose engine runs. Takes back the orders of the test."""
-    shown_logs["rtcagentd in the test machine"] = lambda: agent.log.read_text(errors="replace")
-    folder = Path(tempfile.mkdtemp(prefix="rtcagent-"))  # a short path for a unix socket
-    with machine.local_forward(folder / "control.sock", f"{RUNTIME_DIR}/control.sock"):
-        controller = Controller(f"unix:{folder / 'control.sock'}")
-
-        async def runs() -> bool:
-            assert agent.is_running(), "rtcagentd has ended"
-            state = await asked(controller)
-            return state is not None and state.reported.engine.state == st.ENGINE_STATE_RUNNING
-
-        await until(runs, timeout_ms=SLOW_MS, what="rtcagentd answers and its engine runs")
-        yield controller
-        desired = await controller.desired()
-        for room in desired.rooms:
-            await controller.leave(room.config.room_id, order=PATIENT)
-        for capture in desired.captures:
-            await controller.stop_capture(source_id=capture.source_id, order=PATIENT)
-        for slot in desired.slots:
-            await controller.devices.SetSlot(dv.SetSlotRequest(slot=ty.Slot(name=slot.slot.name)))
-        await controller.close()
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def reachable_server(machine: Machine, room_server: RoomServer) -> Iterator[RoomServer]:
-    """The room server, which the machine reaches at the same address."""
-    with contextlib.ExitStack() as forwards:
-        for port in (room_server.port, room_server.tcp_port):
-            forwards.enter_context(machine.remote_forward(port))
-        yield room_server
 
 
 @pytest.fixture
@@ -310,6 +232,26 @@ async def test_a_camera_that_is_not_plugged_in_is_waited_for(machine: Machine, c
             assert kind_and_reason(result) == ("WAITING", "DEVICE_ABSENT"), result
         capturing = captured("camera", st.CAPTURE_STATE_CAPTURING)
         await watcher.event("capture_state_changed", capturing, timeout_ms=SLOW_MS)
+
+
+async def test_a_camera_that_is_unplugged_in_the_middle_of_an_order(machine: Machine, control: Controller) -> None:
+    """The order is answered as the camera is by then, waited for, and reached when it is plugged in again."""
+    vivid = (await cameras(control))["vivid"]
+    ordering = asyncio.ensure_future(control.start_capture(camera(vivid), order=PATIENT))
+    async with in_thread(vivid_unplugged(machine)):
+        kind, reason = kind_and_reason(await ordering)
+        assert kind == "REACHED" or reason in ("DEVICE_UNPLUGGED", "DEVICE_ABSENT"), (kind, reason)
+
+        async def is_missed() -> bool:
+            (capture,) = (await control.state()).reported.captures
+            return capture.cause.reason == ty.REASON_DEVICE_ABSENT
+
+        await until(is_missed, timeout_ms=SLOW_MS, what="the camera is missed")
+
+    async def is_reached() -> bool:
+        return not (await control.state()).differences
+
+    await until(is_reached, timeout_ms=SLOW_MS, what="the camera is captured")
 
 
 async def test_the_next_engine_opens_the_camera_again(machine: Machine, control: Controller) -> None:
