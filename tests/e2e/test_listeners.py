@@ -1,5 +1,6 @@
 """TCP listeners: TLS with tokens, mutual TLS, plain on loopback; and everybody else stays outside."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from rtcagent.v1 import types_pb2 as ty
-from rtcagent_client import AsyncClient, RtcAgentError, Unauthenticated, Unavailable
+from rtcagent_client import AsyncClient, FailedPrecondition, RtcAgentError, Unauthenticated, Unavailable
 from rtcagentd.access.certificates import Authority, Certificate
 from rtcagentd.access.tokens import new_token, token_line
 
@@ -88,8 +89,33 @@ async def test_a_token_over_tls_names_who_gave_an_order(site: Site) -> None:
     async with AsyncClient.connect(site.token_address, token=site.token, ca_file=site.ca_file) as client:
         await client.set_slot("front", [ty.Slot.Match(serial="S1")])
         (slot,) = (await client.get_desired_state()).slots
+        # a message of the largest size is read, else the agent could not say this of it
+        await refused(FailedPrecondition, lambda: client.send_message("nowhere", bytes(16 << 20)))
     assert slot.order.controller.identity == "ann"
     assert "127.0.0.1" in slot.order.controller.address or "::1" in slot.order.controller.address
+
+
+@pytest.mark.parametrize("method", ["Rooms/SendMessage", "Agent/GetState", "Agent/WatchEvents"])
+async def test_nothing_is_read_of_a_request_without_a_token(site: Site, method: str) -> None:
+    """The refusal comes though the request is yet to be sent: nobody unknown fills the agent's memory."""
+    credentials = grpc.ssl_channel_credentials(site.ca_file.read_bytes())
+    async with grpc.aio.secure_channel(site.token_address, credentials) as channel:
+        sending: Any = channel.stream_unary(f"/rtcagent.v1.{method}")()
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            async with asyncio.timeout(10):
+                await sending
+        assert refusal.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_call_without_a_request_is_an_error(site: Site) -> None:
+    credentials = grpc.ssl_channel_credentials(site.ca_file.read_bytes())
+    metadata = (("authorization", f"Bearer {site.token}"),)
+    async with grpc.aio.secure_channel(site.token_address, credentials) as channel:
+        sending: Any = channel.stream_unary("/rtcagent.v1.Agent/GetState")(metadata=metadata)
+        await sending.done_writing()
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await sending
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def test_no_token_a_wrong_one_and_a_revoked_one_stay_outside(site: Site) -> None:

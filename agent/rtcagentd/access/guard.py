@@ -133,12 +133,18 @@ Translate = Callable[[OrderError], grpc.Status]
 
 
 class GuardedRegistry:
-    """Stands in for a server while services register, and passes their handlers on, each wrapped in the check."""
+    """Stands in for a server while services register, and passes their handlers on, each wrapped in the check.
 
-    def __init__(self, server: grpc.aio.Server, who: Authenticator, translate: Translate) -> None:
+    `before_reading`: anybody can connect, and a request may be large, so it is not taken in before the check.
+    """
+
+    def __init__(
+        self, server: grpc.aio.Server, who: Authenticator, translate: Translate, *, before_reading: bool
+    ) -> None:
         self._server = server
         self._who = who
         self._translate = translate
+        self._before_reading = before_reading
 
     def add_generic_rpc_handlers(self, handlers: Any) -> None:
         """What generated code calls first; the handlers come again, by name, through add_registered_method_handlers."""
@@ -152,6 +158,10 @@ class GuardedRegistry:
             raise RuntimeError(f"access/guard.py does not say who may call {method}")
         serialize = _passes_bytes(handler.response_serializer)
         codecs = {"request_deserializer": handler.request_deserializer, "response_serializer": serialize}
+        if self._before_reading and not handler.stream_stream:  # to gRPC a single request is a stream of one
+            if handler.unary_unary:
+                return grpc.stream_unary_rpc_method_handler(self._unary(_reading(handler.unary_unary)), **codecs)
+            return grpc.stream_stream_rpc_method_handler(self._stream(_streaming(handler.unary_stream)), **codecs)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary), **codecs)
         if handler.unary_stream:
@@ -191,3 +201,33 @@ class GuardedRegistry:
 def _passes_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     """Lets a handler answer with a message that is encoded already."""
     return lambda message: message if isinstance(message, bytes) else serialize(message)
+
+
+def _reading(call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+    """`call`, which is given its request as a stream."""
+
+    async def read(requests: AsyncIterator[Any], context: Any) -> Any:
+        return await call(await _only(requests), context)
+
+    return read
+
+
+def _streaming(call: Callable[[Any, Any], Any]) -> Callable[[Any, Any], AsyncIterator[Any]]:
+    """Likewise, of one that answers with a stream."""
+
+    async def read(requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        responses = call(await _only(requests), context)
+        if inspect.isawaitable(responses):  # a handler that writes to the context by itself
+            await responses
+            return
+        async with contextlib.aclosing(responses):
+            async for response in responses:
+                yield response
+
+    return read
+
+
+async def _only(requests: AsyncIterator[Any]) -> Any:
+    async for request in requests:
+        return request
+    raise OrderError(Code.INVALID_ARGUMENT, "REQUEST_MISSING", "the call has no request")

@@ -111,7 +111,8 @@ class ApiServer:
     async def _serve(self, listener: Listener) -> None:
         server = grpc.aio.server(options=_OPTIONS)
         try:
-            registry = GuardedRegistry(server, authenticator(listener), to_status)
+            is_by_token = listener.token_file is not None
+            registry = GuardedRegistry(server, authenticator(listener), to_status, before_reading=is_by_token)
             for register in self._register:
                 register(registry)
             await asyncio.to_thread(_clear_socket, listener)
