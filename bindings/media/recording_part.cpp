@@ -80,6 +80,7 @@ void RecordingPart::stop() {
         packets_.clear();
     }
     ::close(std::exchange(fd_, -1));
+    if (bytes_ == 0) ::unlink(settings_.path.c_str());  // there was nothing to be written
 }
 
 RecordingStats RecordingPart::stats() const {

@@ -319,7 +319,8 @@ void AudioTrack::fill(std::int64_t now_us) {
 
 void AudioTrack::fill_up(std::int64_t end_us) {
     const std::lock_guard lock(mutex_);
-    const std::int64_t behind_us = end_us - begin_us_ - position_us();
+    std::int64_t behind_us = end_us - begin_us_ - position_us();
+    if (samples_ == 0) behind_us = std::max(behind_us, 2 * kOffUs);  // of less the encoder makes nothing
     if (behind_us > kOffUs) silence(behind_us);
 }
 

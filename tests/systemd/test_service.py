@@ -111,6 +111,21 @@ def test_the_daemon_manages_its_engine_and_nothing_else(machine: Container) -> N
     until_in_room(machine)
 
 
+def test_the_engine_writes_recordings_that_the_daemon_fetches_and_deletes(machine: Container) -> None:
+    """Two users, one folder: nobody else comes in."""
+    folder = "/var/lib/rtcagent-engine/recordings"
+    assert machine.run("stat", "-c", "%U:%G %a", folder) == "rtcagent-engine:rtcagent-engine 770"
+    machine.run("rtcctl", "record", "start", "shift", "--wait", "20000")
+    until("it is in a file", lambda: "shift-0001.mkv" in machine.run("ls", f"{folder}/shift"))
+    machine.run("rtcctl", "record", "stop", "shift", "--wait", "20000")
+    machine.run("rtcctl", "record", "get", "shift", "--to", "/tmp")
+    assert machine.run("stat", "-c", "%U %s", f"{folder}/shift/shift-0001.mkv") == (
+        f"rtcagent-engine {machine.run('stat', '-c', '%s', '/tmp/shift-0001.mkv')}"
+    )
+    assert machine.run("rtcctl", "record", "delete", "shift") == "deleted: shift-0001.mkv"
+    assert machine.run("ls", folder) == ""
+
+
 def test_status_and_journal_tell_what_is_waited_for(machine: Container) -> None:
     """The status in words; the journal with priority, place in the code, and what the record is about."""
     camera = ["--source", "front", "--rtsp", "rtsp://127.0.0.1:9/front"]

@@ -17,7 +17,7 @@ from rtcagent.v1 import types_pb2 as types
 from rtcagentd.engine import _native
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.media_events import MediaEvents
-from rtcagentd.engine.recording_files import RecordingFolder, Used, write_note
+from rtcagentd.engine.recording_files import RecordingFolder, Used, forget_note, write_note
 from rtcagentd.engine.recording_taps import RecordingTap, StreamKey, stream_key
 from rtcagentd.engine.threads import in_thread
 
@@ -255,7 +255,7 @@ class Recording:
         done.ClearField("size_bytes")  # the file's own says it
         path = self._folder.path(self.recording_id, 1, self._request.container).with_name(done.file)
         try:
-            await in_thread(lambda: write_note(path, done))
+            await in_thread(lambda: write_note(path, done) if path.exists() else forget_note(path))
         except OSError as error:
             log.warning("what there is to say of %s was not written down: %s", path, error)
 

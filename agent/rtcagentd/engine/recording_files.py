@@ -85,6 +85,11 @@ def write_note(path: Path, file: recordings_pb2.RecordingFile) -> None:
     new.replace(path.with_suffix(".json"))
 
 
+def forget_note(path: Path) -> None:
+    """There is no such file any more."""
+    path.with_suffix(".json").unlink(missing_ok=True)
+
+
 def read_note(path: Path) -> recordings_pb2.RecordingFile:
     """What was written down; nothing where that is lost."""
     try:
