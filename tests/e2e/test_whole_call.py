@@ -73,3 +73,4 @@ async def test_a_whole_call_comes_back(daemon: Daemon, room_server: RoomServer, 
         await call.is_back(with_slides=False)
         told("X server killed")
         call.never()
+        await call.recorded()

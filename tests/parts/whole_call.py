@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Self
 
+from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import AsyncClient, RtcAgentError, inputs
 
 from tests.parts import screenshot, sound
@@ -14,6 +15,7 @@ from tests.parts.daemon import NAME, Daemon
 from tests.parts.listener import Listener
 from tests.parts.picture import Picture, colour_at, make_bars, shows_bars, shows_made_bars
 from tests.parts.pulse import Pulse
+from tests.parts.recorded import RecordedFile
 from tests.parts.room_server import RoomServer
 from tests.parts.speaking import Speaking
 from tests.parts.waiting import until
@@ -155,6 +157,7 @@ class WholeCall:
         await it.set_local_video_canvas(geometry=(320, 0, 160, 120), fit="stretch")
         await it.set_remote_video_canvas(CALL, "eve", geometry=(0, 0, 320, 240), fit="stretch")
         await it.enable_audio_properties_report(200)
+        await it.start_recording([inputs.recorded_room(CALL)], recording_id="call", check=False)
 
     # -- what a recovery must bring back
 
@@ -205,6 +208,29 @@ class WholeCall:
             async for ring in rings:
                 assert (await self.client.read_message(ring)).decode() == f"ring {self._rung}"
                 return
+
+    async def recorded(self) -> None:
+        """Every file plays, none has what was muted, and each voice is in its own user's tracks alone."""
+        await self.client.stop_recording("call")
+        (recording,) = (await self.client.list_recordings(["call"])).recordings
+        folder = self.daemon.folder / "state" / "recordings" / "call"
+        voices = {"ann": ANN, "bob": BOB, NAME: OWN}
+        heard = set()
+        for told in recording.files:
+            file = RecordedFile(folder / told.file)
+            file.decodes_whole()
+            for track, stream in enumerate(told.tracks):
+                assert stream.source_id != SECRET
+                if stream.kind != ty.STREAM_KIND_MICROPHONE:
+                    continue
+                samples = file.samples(track)
+                for user_id, frequency in voices.items():
+                    level = sound.tone_level(samples, frequency)
+                    if user_id != stream.user_id:
+                        assert level < LOUD - 30, f"{user_id} is heard in {told.file}, {file.titles()[track]}"
+                    elif level > LOUD - 20:
+                        heard.add(user_id)
+        assert heard == set(voices)
 
     # -- what may not have been, at any moment
 
