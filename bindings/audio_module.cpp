@@ -39,6 +39,16 @@ void bind_audio(py::module_& m) {
         .def_readwrite("device", &AudioSettings::device)
         .def_readwrite("file_path", &AudioSettings::file_path)
         .def_readwrite("loop", &AudioSettings::loop)
+        .def_readwrite("plays", &AudioSettings::plays)
+        .def_property(
+            "application", [](const AudioSettings& self) { return self.only.name; },
+            [](AudioSettings& self, std::string name) { self.only.name = std::move(name); })
+        .def_property(
+            "binary", [](const AudioSettings& self) { return self.only.binary; },
+            [](AudioSettings& self, std::string binary) { self.only.binary = std::move(binary); })
+        .def_property(
+            "process_id", [](const AudioSettings& self) { return self.only.process_id; },
+            [](AudioSettings& self, std::string process_id) { self.only.process_id = std::move(process_id); })
         .def_readwrite("tone_hz", &AudioSettings::tone_hz)
         .def_readwrite("tone_level_dbfs", &AudioSettings::tone_level_dbfs)
         .def_readwrite("channels", &AudioSettings::channels);

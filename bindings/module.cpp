@@ -254,6 +254,7 @@ void bind_playback(py::module_& m) {
                           data.size() / sizeof(std::int16_t) / static_cast<std::size_t>(channels), channels);
             },
             py::arg("samples"), py::arg("channels"))
+        .def("tell_first", &MixerInput::tell_first, py::arg("key"), py::arg("events").none(false), NoGil())
         .def("set_gain", &MixerInput::set_gain, py::arg("gain"), NoGil())
         .def("level", &MixerInput::level, NoGil())
         .def("stats", &MixerInput::stats, NoGil());

@@ -133,6 +133,20 @@ async def pulse(shown_logs: dict[str, Callable[[], str]]) -> AsyncIterator[Pulse
 
 
 @pytest_asyncio.fixture
+async def pipewire(shown_logs: dict[str, Callable[[], str]]) -> AsyncIterator[Pulse]:
+    """A running PipeWire server with pipewire-pulse, without devices."""
+    from tests.parts.pipewire import PipeWire
+
+    server = PipeWire()
+    shown_logs["pipewire"] = server.log
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.close()
+
+
+@pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Chromium]:
     """A browser with the page of tests/e2e/page; joins with `await browser.join(url, token)`."""
     from tests.parts.chromium import Chromium

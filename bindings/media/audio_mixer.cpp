@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace rtcagent {
 
@@ -35,10 +36,17 @@ void MixerInput::push(const std::int16_t* samples, std::size_t frames, int chann
     written_ += frames;
     meter_.add(square_sum, peak, frames * kMixChannels);
     ++stats_.frames;
+    if (first_ && peak > 0) std::exchange(first_, nullptr)->put({.key = key_, .kind = "first_frame"});
     if (written_ - read_ > kRingFrames) {  // nobody takes it, or far too slowly
         if (is_playing_) stats_.dropped += static_cast<std::int64_t>((written_ - read_ - wait_) / kMixFrames);
         read_ = written_ - wait_;
     }
+}
+
+void MixerInput::tell_first(std::string key, std::shared_ptr<EventQueue> events) {
+    const std::lock_guard lock(mutex_);
+    key_ = std::move(key);
+    first_ = std::move(events);
 }
 
 void MixerInput::take(std::array<float, kMixSamples>& sum) {

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
+#include "media/event_queue.h"
 #include "media/remote_meter.h"
 
 namespace rtcagent {
@@ -31,6 +33,8 @@ class MixerInput {
   public:
     // Interleaved, at kMixRate, of one or two channels. When the ring is full the oldest goes.
     void push(const std::int16_t* samples, std::size_t frames, int channels);
+    // Puts "first_frame" with this key once, when the first sound comes that is more than silence.
+    void tell_first(std::string key, std::shared_ptr<EventQueue> events);
     // Adds the next 10 ms to `sum`.
     void take(std::array<float, kMixSamples>& sum);
 
@@ -59,6 +63,8 @@ class MixerInput {
     float next_gain_ = 1;
     RemoteMeter meter_;
     MixerInputStats stats_;
+    std::string key_;
+    std::shared_ptr<EventQueue> first_;  // until it was told
 };
 
 // mix() comes from the output's thread, the rest from anywhere.

@@ -7,6 +7,7 @@
 #include "media/file_source.h"
 #include "media/gst_ptr.h"
 #include "media/gstreamer.h"
+#include "media/screen_audio_source.h"
 
 namespace rtcagent {
 
@@ -85,8 +86,8 @@ void check(const AudioSettings& settings) {
         throw std::invalid_argument("sound is captured with 1 or 2 channels");
     if (settings.tone_hz < 0 || settings.tone_hz > 20'000)
         throw std::invalid_argument("a tone has a frequency of 20 to 20000 Hz");
-    const int inputs = !settings.device.empty() + !settings.file_path.empty() + (settings.tone_hz > 0);
-    if (inputs > 1) throw std::invalid_argument("more than one of device, file_path and tone_hz is set");
+    const int inputs = !settings.device.empty() + !settings.file_path.empty() + settings.plays + (settings.tone_hz > 0);
+    if (inputs > 1) throw std::invalid_argument("more than one of device, file_path, plays and tone_hz is set");
 }
 
 std::unique_ptr<Source> make_audio_source(const AudioSettings& settings,
@@ -98,6 +99,7 @@ std::unique_ptr<Source> make_audio_source(const AudioSettings& settings,
         file.loop = settings.loop;
         return std::make_unique<FileSource>(std::move(file), Media::kAudio);
     }
+    if (settings.plays) return std::make_unique<ScreenAudioSource>(settings.only);
     return std::make_unique<MicrophoneSource>(settings.device, std::move(on_device));
 }
 

@@ -126,6 +126,9 @@ class Pulse:
         """What plays to speakers now."""
         return await self._list("sink-inputs")
 
+    async def move_sink_input(self, index: int, speaker: str) -> None:
+        await self._pactl("move-sink-input", str(index), speaker)
+
     async def source_outputs(self) -> list[dict[str, Any]]:
         """What records from microphones and monitors now."""
         return await self._list("source-outputs")

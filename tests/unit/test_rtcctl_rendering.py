@@ -329,6 +329,10 @@ EVENTS = {
         'room_id: "demo" user_id: "ann" kind: STREAM_KIND_CAMERA name: "camera" width: 640 height: 360',
         "ann's camera in demo 640x360 on the default layout",
     ),
+    "first_remote_audio_frame": (
+        'room_id: "demo" user_id: "ann" kind: STREAM_KIND_MICROPHONE name: "mic"',
+        "ann's microphone mic in demo is heard",
+    ),
     "remote_size_changed": (
         'room_id: "demo" user_id: "ann" kind: STREAM_KIND_CAMERA name: "camera" width: 320 height: 180',
         "ann's camera in demo: 320x180",

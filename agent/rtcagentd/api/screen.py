@@ -74,6 +74,32 @@ class ScreenService(screen_pb2_grpc.ScreenServicer):
             result=await self._desk.take(request, request.order, edits, context)
         )
 
+    async def ListScreenAudioSources(
+        self, request: screen_pb2.ListScreenAudioSourcesRequest, context: Any
+    ) -> screen_pb2.ListScreenAudioSourcesResponse:
+        answer = await self._reconciler.ask(lambda session: session.list_screen_audio_sources())
+        if answer.HasField("failure"):
+            why = answer.failure.cause
+            raise precondition(ty.Reason.Name(why.reason).removeprefix("REASON_"), why.message)
+        return answer.sounds
+
+    async def StartScreenAudioCapture(
+        self, request: screen_pb2.StartScreenAudioCaptureRequest, context: Any
+    ) -> screen_pb2.StartScreenAudioCaptureResponse:
+        edits = self._orders.audio.start(screen_orders.as_audio_capture(request))
+        return screen_pb2.StartScreenAudioCaptureResponse(
+            result=await self._desk.take(request, request.order, edits, context)
+        )
+
+    async def StopScreenAudioCapture(
+        self, request: screen_pb2.StopScreenAudioCaptureRequest, context: Any
+    ) -> screen_pb2.StopScreenAudioCaptureResponse:
+        source_id = request.source_id or screen_orders.DEFAULT_SCREEN_AUDIO_ID
+        edits = self._orders.audio.stop(capture_pb2.StopAudioCaptureRequest(source_id=source_id))
+        return screen_pb2.StopScreenAudioCaptureResponse(
+            result=await self._desk.take(request, request.order, edits, context)
+        )
+
     async def _check_is_there(self, screen: ty.VideoInput.Screen) -> None:
         """Refuse what is not there. Where it cannot be seen for want of a display, the order waits for one."""
         if self._reconciler.session is None and not screen.WhichOneof("target") and not screen.region.width:

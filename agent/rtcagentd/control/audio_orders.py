@@ -16,6 +16,7 @@ from rtcagentd.control.state import State
 from rtcagentd.control.wanted_audio import microphones
 
 MAX_VOLUME = 400
+MAX_APPLICATION = 256
 _KINDS = (
     ty.STREAM_KIND_UNSPECIFIED,
     ty.STREAM_KIND_MICROPHONE,
@@ -105,6 +106,8 @@ class AudioOrders:
                 self._check_microphone(config.input.microphone)
             case "file":
                 checks.media_file(config.input.file.path, self._media_folders)
+            case "screen_audio":
+                _application(config.input.screen_audio.application)
             case "test_tone":
                 _tone(config.input.test_tone)
 
@@ -138,6 +141,13 @@ def _volume(field: str, volume: int) -> None:
 def _profile(field: str, profile: ty.AudioProfile.ValueType) -> None:
     if profile not in ty.AudioProfile.values():
         raise invalid(field, "PROFILE_UNKNOWN", f"this agent knows no audio profile {profile}")
+
+
+def _application(application: ty.SoundApplication) -> None:
+    for field in ("name", "binary"):
+        if len(getattr(application, field)) > MAX_APPLICATION:
+            text = f"the {field} of an application has at most {MAX_APPLICATION} characters"
+            raise invalid(f"config.input.screen_audio.application.{field}", "APPLICATION_INVALID", text)
 
 
 def _tone(tone: ty.AudioInput.TestTone) -> None:

@@ -37,6 +37,7 @@ _ALIKE: dict[str, type[Message]] = {
     "stream_republished": ev.StreamRepublished,
     "active_speaker_changed": ev.ActiveSpeakerChanged,
     "first_remote_frame": ev.FirstRemoteFrame,
+    "first_remote_audio_frame": ev.FirstRemoteAudioFrame,
     "remote_size_changed": ev.RemoteSizeChanged,
     "displays_changed": ev.DisplaysChanged,
 }

@@ -263,7 +263,7 @@ class Reconciler:
         await engine_events.take(happened, self._state, self.progress, self._steps)
         if happened.publication_ended.failure.cause.reason == ty.REASON_MEDIA_STALLED:
             self._repair(happened.publication_ended)
-        if happened.WhichOneof("event") == "device_changed":
+        if happened.WhichOneof("event") in ("device_changed", "sound_status_changed"):
             self._devices_changed()
 
     async def engine_message(self, received: en.ReceivedMessage) -> None:

@@ -12,6 +12,7 @@ from rtcagentd.control.ledger import Edit
 from rtcagentd.control.objects import capture_key
 
 DEFAULT_SCREEN_ID = "screen"
+DEFAULT_SCREEN_AUDIO_ID = "screen_audio"
 
 
 def as_capture(request: screen_pb2.StartScreenCaptureRequest) -> capture_pb2.StartVideoCaptureRequest:
@@ -21,6 +22,17 @@ def as_capture(request: screen_pb2.StartScreenCaptureRequest) -> capture_pb2.Sta
         screen_checks.fps("max_fps", request.max_fps)
         config.output.max_fps = request.max_fps
     return capture_pb2.StartVideoCaptureRequest(source_id=request.source_id or DEFAULT_SCREEN_ID, config=config)
+
+
+def as_audio_capture(request: screen_pb2.StartScreenAudioCaptureRequest) -> capture_pb2.StartAudioCaptureRequest:
+    """The same as an order to capture any source of sound."""
+    played = ty.AudioInput.ScreenAudio()
+    if request.application.ByteSize():
+        played.application.CopyFrom(request.application)
+    config = ty.AudioCaptureConfig(input=ty.AudioInput(screen_audio=played), profile=request.profile)
+    if request.HasField("volume"):
+        config.volume = request.volume
+    return capture_pb2.StartAudioCaptureRequest(source_id=request.source_id or DEFAULT_SCREEN_AUDIO_ID, config=config)
 
 
 def changed(capture: st.DesiredCapture | None, request: screen_pb2.UpdateScreenCaptureRequest) -> st.DesiredCapture:

@@ -65,7 +65,7 @@ def stream_encoder(stream: st.DesiredStream, capture: st.DesiredCapture | None) 
 
 def capture_kind(capture: st.DesiredCapture) -> ty.StreamKind.ValueType:
     """As stream_kind, of video or sound."""
-    return capture.audio.kind or ty.STREAM_KIND_MICROPHONE if capture.HasField("audio") else stream_kind(capture.config)
+    return wanted_audio.kind(capture.audio) if capture.HasField("audio") else stream_kind(capture.config)
 
 
 def wanted_streams(state: State) -> Iterator[WantedStream]:
@@ -81,7 +81,9 @@ def wanted_streams(state: State) -> Iterator[WantedStream]:
             automatic = room.config.auto_publish and capture is not None and kind in AUTO_PUBLISHED
             if stream.published if stream.HasField("published") else automatic:
                 encoder = stream_encoder(stream, capture)
-                profile = capture.audio.profile if capture is not None else ty.AUDIO_PROFILE_UNSPECIFIED
+                profile = ty.AUDIO_PROFILE_UNSPECIFIED
+                if capture is not None and capture.HasField("audio"):
+                    profile = wanted_audio.profile(capture.audio)
                 yield WantedStream(room_id, source_id, kind, stream.name or source_id, encoder, stream.muted, profile)
 
 

@@ -12,9 +12,24 @@ from rtcagentd.control.state import State
 DEFAULT_VOLUME = 100
 
 
+def profile(config: ty.AudioCaptureConfig) -> ty.AudioProfile.ValueType:
+    """How good it is to be, where nothing is ordered about that too."""
+    is_played = config.input.WhichOneof("input") == "screen_audio"
+    return config.profile or (ty.AUDIO_PROFILE_MUSIC if is_played else ty.AUDIO_PROFILE_STANDARD)
+
+
+def kind(config: ty.AudioCaptureConfig) -> ty.StreamKind.ValueType:
+    """What it is for those who receive it. What the machine plays is never anything else: else it might be sent
+    unasked.
+    """
+    if config.input.WhichOneof("input") == "screen_audio":
+        return ty.STREAM_KIND_SCREEN_AUDIO
+    return config.kind or ty.STREAM_KIND_MICROPHONE
+
+
 def channels(config: ty.AudioCaptureConfig) -> int:
     """How many are captured."""
-    return 2 if config.profile == ty.AUDIO_PROFILE_MUSIC else 1
+    return 2 if profile(config) == ty.AUDIO_PROFILE_MUSIC else 1
 
 
 def microphones(state: State) -> list[ty.Device]:
@@ -29,11 +44,11 @@ def resolve(state: State, capture: st.DesiredCapture) -> ty.AudioCaptureConfig |
     """
     config = ty.AudioCaptureConfig()
     config.CopyFrom(capture.audio)
-    config.kind = config.kind or ty.STREAM_KIND_MICROPHONE
+    config.kind = kind(config)
     if config.input.WhichOneof("input") is None:
         config.input.microphone.SetInParent()
     is_microphone = config.input.WhichOneof("input") == "microphone"
-    is_music = config.profile == ty.AUDIO_PROFILE_MUSIC
+    is_music = profile(config) == ty.AUDIO_PROFILE_MUSIC
     config.processing.CopyFrom(
         ty.AudioProcessing(
             echo_cancellation=is_microphone,
@@ -46,6 +61,9 @@ def resolve(state: State, capture: st.DesiredCapture) -> ty.AudioCaptureConfig |
     config.profile = ty.AUDIO_PROFILE_MUSIC if is_music else ty.AUDIO_PROFILE_STANDARD
     if is_microphone and (absent := _choose(state, capture.source_id, config.input.microphone)) is not None:
         return absent
+    sound = state.reported.sound
+    if config.input.WhichOneof("input") == "screen_audio" and sound.ByteSize() and not sound.connected:
+        return cause(ty.REASON_NO_SOUND_SERVER, sound.problem or "no sound server answers")
     return config
 
 

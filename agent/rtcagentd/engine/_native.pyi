@@ -203,7 +203,7 @@ class Slate:
         """Hide it for good, and join its thread."""
 
 class AudioSettings:
-    """One source of sound: a microphone, unless file_path or tone_hz is set.
+    """One source of sound: a microphone, unless file_path, tone_hz or plays is set.
 
     AudioCapture raises ValueError for settings that cannot be.
     """
@@ -211,6 +211,10 @@ class AudioSettings:
     device: str  # the sound server's name of the microphone; "": its default one, also when that changes
     file_path: str
     loop: bool
+    plays: bool  # what the machine plays
+    application: str  # of that: one program alone, as it tells the sound server of itself; "" is not compared
+    binary: str
+    process_id: str
     tone_hz: float  # 20-20000
     tone_level_dbfs: float  # of its peaks
     channels: int  # 1 or 2
@@ -320,6 +324,9 @@ class MixerInput:
         """Interleaved 16 bit at 48 kHz; for tests, as frames come natively."""
 
     def set_gain(self, gain: float) -> None: ...
+    def tell_first(self, key: str, events: EventQueue) -> None:
+        """Put the event "first_frame" into the queue once the first sound has come."""
+
     def level(self) -> RemoteLevel: ...
     def stats(self) -> MixerInputStats: ...
 

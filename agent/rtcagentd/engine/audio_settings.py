@@ -37,6 +37,13 @@ def plan(config: types.AudioCaptureConfig, channels: int, media_folders: Sequenc
             settings.file_path = allowed_file(config.input.file.path, media_folders)
             settings.loop = config.input.file.loop
             return AudioPlan(settings, f"sound of file {config.input.file.path}")
+        case "screen_audio":
+            only = config.input.screen_audio.application
+            settings.plays = True
+            settings.application, settings.binary = only.name, only.binary
+            settings.process_id = str(only.process_id) if only.process_id else ""
+            named = only.name or only.binary or (f"process {only.process_id}" if only.process_id else "")
+            return AudioPlan(settings, f"sound of {named or 'this machine'}", is_device=True)
         case "test_tone":
             tone = config.input.test_tone
             settings.tone_hz = tone.frequency_hz or DEFAULT_TONE_HZ

@@ -7,6 +7,7 @@ stands in for a chosen one that is absent, and the chosen one is gone back to wh
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rtcagent.engine.v1 import engine_pb2 as contract
@@ -50,6 +51,7 @@ class RemoteSound:
     room_id: str
     user_id: str
     input: _native.MixerInput
+    key: str  # of the news of its first sound
     is_heard: bool = True  # False: it is received for a recording alone
 
 
@@ -119,9 +121,13 @@ class Playback:
 
     # -- what is received
 
-    def add(self, room_id: str, user_id: str, *, is_heard: bool = True) -> RemoteSound:
-        """A place in the mix for a stream; what is pushed into its `input` is heard, where it is to be."""
-        sound = RemoteSound(room_id, user_id, self._mixer.add(), is_heard)
+    def add(self, room_id: str, user_id: str, on_first: Callable[[], None], *, is_heard: bool = True) -> RemoteSound:
+        """A place in the mix for a stream; what is pushed into its `input` is heard, where it is to be. `on_first` is
+        called when the first of it has come.
+        """
+        key = self._media_events.listen(f"sound of {user_id}", lambda _: on_first())
+        sound = RemoteSound(room_id, user_id, self._mixer.add(), key, is_heard)
+        sound.input.tell_first(key, self._media_events.queue)
         self._apply_volume(sound)
         self._sounds.append(sound)
         self._wake.set()
@@ -136,6 +142,7 @@ class Playback:
         sound.input.set_gain(volume.gain if sound.is_heard else 0.0)
 
     def remove(self, sound: RemoteSound) -> None:
+        self._media_events.forget(sound.key)
         self._mixer.remove(sound.input)
         self._sounds.remove(sound)
         self._wake.set()

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,16 @@ class Snapshot:
     server: str = ""  # its own name and version
     # Streams of this process by their STREAM_PROPERTY, and the device that each is on now; "" where that is not known.
     streams: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlayedStream:
+    """A stream of some program on its way to a speaker."""
+
+    properties: Mapping[str, str]  # as the program gave them: "application.name", "media.name"
+    speaker: str
+    is_muted: bool
+    is_paused: bool
 
 
 class PulseUnreachable(Exception):
@@ -120,6 +130,20 @@ class Pulse:
                 raise PulseUnreachable(f"the sound server has no stream {stream} of this engine")
             for each in own:
                 await move(each.index, found.index)
+
+    async def played(self) -> list[PlayedStream]:
+        """What plays now, but for streams of an agent. PulseUnreachable."""
+        client = self._client
+        if client is None:
+            raise PulseUnreachable(self.problem)
+        async with self._answers():
+            streams = await client.sink_input_list()
+        names = {device.index: device.name for device in self.snapshot.speakers.values()}
+        return [
+            PlayedStream(each.proplist, names.get(each.sink, ""), is_muted=bool(each.mute), is_paused=bool(each.corked))
+            for each in streams
+            if STREAM_PROPERTY not in each.proplist
+        ]
 
     async def _follow(self) -> None:
         told = ""

@@ -12,7 +12,7 @@ from rtcagent.v1 import capture_pb2 as capture
 from rtcagent.v1 import devices_pb2
 from rtcagent.v1 import state_pb2 as state
 
-from rtcagentd.engine import _native, process, screens
+from rtcagentd.engine import _native, played_sound, process, screens
 from rtcagentd.engine.audio_sources import AudioSources
 from rtcagentd.engine.canvases import Canvases
 from rtcagentd.engine.devices import Devices
@@ -369,6 +369,15 @@ class EngineServer(contract_grpc.EngineServicer):
             return contract.ListScreenSourcesResponse(screens=await screens.list_sources(request.thumbnail_width))
         except EngineError as error:
             return contract.ListScreenSourcesResponse(failure=error.failure())
+
+    async def ListScreenAudioSources(
+        self, request: contract.ListScreenAudioSourcesRequest, context: Context
+    ) -> contract.ListScreenAudioSourcesResponse:
+        await self._check(request, context)
+        try:
+            return contract.ListScreenAudioSourcesResponse(sounds=await played_sound.list_sources(self._pulse))
+        except EngineError as error:
+            return contract.ListScreenAudioSourcesResponse(failure=error.failure())
 
     async def GetStatistics(
         self, request: contract.GetStatisticsRequest, context: Context

@@ -175,6 +175,10 @@ class EngineSession:
             self._steps.GetMediaStats(en.GetMediaStatsRequest(generation=self.generation), timeout=QUICK_S)
         )
 
+    async def list_screen_audio_sources(self) -> en.ListScreenAudioSourcesResponse:
+        request = en.ListScreenAudioSourcesRequest(generation=self.generation)
+        return await _made(self._steps.ListScreenAudioSources(request, timeout=QUICK_S))
+
     async def list_screen_sources(self, thumbnail_width: int) -> en.ListScreenSourcesResponse:
         request = en.ListScreenSourcesRequest(generation=self.generation, thumbnail_width=thumbnail_width)
         return await _made(self._steps.ListScreenSources(request, timeout=QUICK_S))

@@ -142,7 +142,10 @@ class Subscriptions:
             remote.reception = Reception(remote.received, publication)
             self._receive(remote)
         else:
-            sound = self._playback.add(self._room_id, remote.key[0], is_heard=remote.key not in self._unheard)
+            is_heard = remote.key not in self._unheard
+            sound = self._playback.add(
+                self._room_id, remote.key[0], lambda: self._tell_first_sound(remote), is_heard=is_heard
+            )
             received = ffi.ReceivedSound(track._ffi_handle.handle, sound.input)
             remote.sound, remote.listening = (sound, received), Listening(received)
             self._receive(remote)
@@ -313,6 +316,11 @@ class Subscriptions:
             failure=remote.failure.failure() if remote.failure else None,
         )
         self._events.emit(contract.EngineEvent(subscription_changed=event))
+
+    def _tell_first_sound(self, remote: Remote) -> None:
+        user_id, kind, name = remote.key
+        first = contract.FirstRemoteAudioFrame(room_id=self._room_id, user_id=user_id, kind=kind, name=name)
+        self._events.emit(contract.EngineEvent(first_remote_audio_frame=first))
 
     def _is_wanted(self, remote: Remote) -> bool:
         default = self._auto_video if remote.is_video else self._auto_audio

@@ -12,6 +12,7 @@ from rtcagent.v1.types_pb2 import (
     PixelFormat,
     RecordedStream,
     ScreenRegion,
+    SoundApplication,
     StreamKind,
     VideoFormat,
     VideoInput,
@@ -107,6 +108,14 @@ def microphone(device_id: str = "", *, slot: str = "") -> AudioInput:
 def sound_file(path: str | os.PathLike[str], *, loop: bool = False) -> AudioInput:
     """The sound of a media file on the agent's machine, by its absolute path there."""
     return AudioInput(file=AudioInput.File(path=os.fspath(path), loop=loop))
+
+
+def screen_audio(*, name: str = "", binary: str = "", process_id: int = 0) -> AudioInput:
+    """What the machine plays, or one program of it: all that is given must be as that tells the sound server."""
+    played = AudioInput.ScreenAudio()
+    if name or binary or process_id:
+        played.application.CopyFrom(SoundApplication(name=name, binary=binary, process_id=process_id))
+    return AudioInput(screen_audio=played)
 
 
 def test_tone(frequency_hz: float = 0, *, level_dbfs: float | None = None) -> AudioInput:  # noqa: PT028 (no test)

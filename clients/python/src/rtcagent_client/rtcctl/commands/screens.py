@@ -17,6 +17,7 @@ from rtcagent_client.rtcctl.arguments import (
     count,
     order_arguments,
 )
+from rtcagent_client.rtcctl.commands import screen_audio
 from rtcagent_client.rtcctl.commands.orders import show_result
 from rtcagent_client.rtcctl.render.screens import file_name, show_sources
 from rtcagent_client.rtcctl.screen import Screen, to_dict
@@ -30,7 +31,8 @@ def add(subparsers: Subparsers) -> None:
     screens.add_argument("--thumbnails", metavar="FOLDER", help="save pictures of them there, as PNG")
     screens.add_argument("--width", metavar="PIXELS", type=count, default=320, help="of the pictures (default 320)")
     screen = subparsers.add_parser("screen", help="share a display or a window, or stop", allow_abbrev=False)
-    actions = screen.add_subparsers(metavar="on|update|off", required=True)
+    actions = screen.add_subparsers(metavar="on|update|off|audio", required=True)
+    screen_audio.add(actions)
     on = command(actions, "on", _on, "capture a display, a window or a part of it; `rtcctl publish` sends it")
     _add_source(on)
     one = on.add_mutually_exclusive_group()

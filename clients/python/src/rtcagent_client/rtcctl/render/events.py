@@ -135,5 +135,6 @@ SUMMARIES: dict[str, Callable[[Any], str]] = {
         f"{_remote(e, e.kind, e.name)} {e.width}x{e.height} on "
         f"{f'canvas {e.canvas_id}' if e.canvas_id else 'the default layout'}"
     ),
+    "first_remote_audio_frame": lambda e: f"{_remote(e, e.kind, e.name)} is heard",
     "remote_size_changed": lambda e: f"{_remote(e, e.kind, e.name)}: {e.width}x{e.height}",
 }

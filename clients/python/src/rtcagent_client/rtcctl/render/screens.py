@@ -1,9 +1,13 @@
-"""What `rtcctl screens` shows, and what a screen's event says."""
+"""What `rtcctl screens` and `rtcctl screen audio list` show, and what a screen's event says."""
 
 import re
 from typing import Any
 
-from rtcagent.v1.screen_pb2 import ListScreenSourcesResponse, ScreenSource
+from rtcagent.v1.screen_pb2 import (
+    ListScreenAudioSourcesResponse,
+    ListScreenSourcesResponse,
+    ScreenSource,
+)
 
 from rtcagent_client.rtcctl.screen import Screen
 from rtcagent_client.words import enum_word
@@ -19,6 +23,20 @@ def show_sources(found: ListScreenSourcesResponse, screen: Screen) -> None:
         screen.table(rows)
     else:
         screen.line("there is nothing that could be shared")
+
+
+def show_sounds(found: ListScreenAudioSourcesResponse, screen: Screen) -> None:
+    """A table of the programs that play."""
+    rows = [[screen.paint(cell, "dim") for cell in ("APPLICATION", "BINARY", "PID", "SPEAKER", "TITLE", "")]]
+    for source in found.sources:
+        only = source.application
+        remarks = [word for holds, word in ((source.muted, "muted"), (source.paused, "paused")) if holds]
+        pid = str(only.process_id or "-")
+        rows.append([only.name, only.binary or "-", pid, source.device_id, source.title, ", ".join(remarks)])
+    if len(rows) > 1:
+        screen.table(rows)
+    else:
+        screen.line("nothing plays sound now")
 
 
 def file_name(source: ScreenSource) -> str:

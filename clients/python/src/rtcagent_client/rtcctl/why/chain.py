@@ -357,6 +357,8 @@ def _asked(wanted: DesiredRoom | DesiredCapture | DesiredStream) -> str:
 
 def _kind(capture: DesiredCapture) -> int:
     if capture.HasField("audio"):
+        if capture.audio.input.WhichOneof("input") == "screen_audio":
+            return StreamKind.STREAM_KIND_SCREEN_AUDIO
         return capture.audio.kind or StreamKind.STREAM_KIND_MICROPHONE
     return capture.config.kind or StreamKind.STREAM_KIND_CAMERA
 
