@@ -171,6 +171,7 @@ void bind_capture(py::module_& m) {
         .def_readonly("frames_dropped", &CaptureStats::frames_dropped)
         .def_readonly("longest_gap_us", &CaptureStats::longest_gap_us)
         .def_readonly("fps", &CaptureStats::fps)
+        .def_readonly("max_fps", &CaptureStats::max_fps)
         .def_readonly("width", &CaptureStats::width)
         .def_readonly("height", &CaptureStats::height);
     py::class_<Snapshot>(m, "Snapshot")
@@ -204,7 +205,7 @@ void bind_capture(py::module_& m) {
             "detach", [](Capture& self, const std::shared_ptr<VideoRecordTap>& tap) { self.detach(tap); },
             py::arg("tap").none(false), NoGil())
         .def("stats", &Capture::stats, NoGil())
-        .def("snapshot", &Capture::snapshot, py::arg("image_format"), NoGil());
+        .def("snapshot", &Capture::snapshot, py::arg("image_format"), py::arg("mirrored") = false, NoGil());
 }
 
 void bind_slate(py::module_& m) {
@@ -298,7 +299,8 @@ void bind_livekit(py::module_& m) {
         .def_readonly("frames_pushed", &FrameSinkStats::frames_pushed)
         .def_readonly("frames_gated", &FrameSinkStats::frames_gated)
         .def_readonly("longest_gap_us", &FrameSinkStats::longest_gap_us)
-        .def_readonly("slate_frames_pushed", &FrameSinkStats::slate_frames_pushed);
+        .def_readonly("slate_frames_pushed", &FrameSinkStats::slate_frames_pushed)
+        .def_readonly("last_pushed_us", &FrameSinkStats::last_pushed_us);
     py::class_<FrameSink, std::shared_ptr<FrameSink>>(m, "FrameSink")
         .def(py::init<std::string, std::shared_ptr<Ffi>, Ffi::Handle, std::shared_ptr<EventQueue>>(), py::arg("key"),
              py::arg("ffi").none(false), py::arg("source_handle"), py::arg("events").none(false))

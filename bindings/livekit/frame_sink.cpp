@@ -27,7 +27,8 @@ FrameSinkStats FrameSink::stats() const {
     return {.frames_pushed = frames_.count(),
             .frames_gated = gated_,
             .longest_gap_us = frames_.longest_gap_us(),
-            .slate_frames_pushed = slates_};
+            .slate_frames_pushed = slates_,
+            .last_pushed_us = last_us_};
 }
 
 void FrameSink::begin() {
@@ -49,12 +50,13 @@ void FrameSink::push(const I420Frame& frame) {
         return;
     }
     refusal_told_ = false;
+    last_us_ = monotonic_us();
     if (frame.is_slate) {
         ++slates_;
         frames_.pause();
         return;
     }
-    frames_.tick(monotonic_us());
+    frames_.tick(last_us_);
     if (!std::exchange(first_told_, true)) {
         events_->put({.key = key_,
                       .kind = "first_frame",

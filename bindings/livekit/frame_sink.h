@@ -19,6 +19,7 @@ struct FrameSinkStats {
     std::int64_t frames_gated = 0;
     std::int64_t longest_gap_us = 0;
     std::int64_t slate_frames_pushed = 0;  // in no other number
+    std::int64_t last_pushed_us = 0;       // of both, on the monotonic clock; 0: none was
 };
 
 // push() comes from the streaming thread of the capture that it is attached to; the rest from anywhere.
@@ -47,6 +48,7 @@ class FrameSink : public FrameConsumer {
     FrameClock frames_;
     std::int64_t gated_ = 0;
     std::int64_t slates_ = 0;
+    std::int64_t last_us_ = 0;
     livekit_ffi::FfiRequest request_;  // used again for every frame
     std::string serialised_;
 };

@@ -15,6 +15,8 @@ struct CameraChoice {
     int width = 0;
     int height = 0;
     double fps = 0;
+
+    bool operator==(const CameraChoice&) const = default;
 };
 
 // The format that suits the output best within what the settings ask: one that gives its size at its rate, raw before

@@ -41,13 +41,14 @@ GstPtr<GstCaps> caps_of(const CameraChoice& choice) {
 }  // namespace
 
 void CameraSource::add_to(GstBin* graph, GstElement* head) {
-    const CameraChoice choice = choose(formats_of_free_camera(settings_.device_path), settings_);
+    formats_ = formats_of_free_camera(settings_.device_path);
+    choice_ = choose(formats_, settings_);
     GstElement* camera = add_element(graph, "v4l2src");
     g_object_set(camera, "device", settings_.device_path.c_str(), nullptr);
     GstElement* format = add_element(graph, "capsfilter");
-    g_object_set(format, "caps", caps_of(choice).get(), nullptr);
+    g_object_set(format, "caps", caps_of(choice_).get(), nullptr);
     link_elements(camera, format);
-    if (choice.pixel_format == "MJPEG") {
+    if (choice_.pixel_format == "MJPEG") {
         GstElement* decoder = add_element(graph, "jpegdec");
         // Cameras send a broken picture now and then, above all at their start; the next one is whole.
         g_object_set(decoder, "max-errors", -1, nullptr);
@@ -58,6 +59,11 @@ void CameraSource::add_to(GstBin* graph, GstElement* head) {
     }
     const GstPtr<GstPad> pad(gst_element_get_static_pad(camera, "src"));
     gst_pad_add_probe(pad.get(), GST_PAD_PROBE_TYPE_BUFFER, &CameraSource::on_buffer, this, nullptr);
+}
+
+bool CameraSource::update(const CaptureSettings& before, const CaptureSettings& after) {
+    // Another size or rate may want the camera opened in another format.
+    return same_input(before, after) && choose(formats_, after) == choice_;
 }
 
 GstPadProbeReturn CameraSource::on_buffer(GstPad* /*pad*/, GstPadProbeInfo* info, gpointer self) {

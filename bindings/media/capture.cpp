@@ -1,13 +1,18 @@
 #include "media/capture.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 
 #include "media/gstreamer.h"
+#include "media/turned.h"
 
 namespace rtcagent {
 
 namespace {
+
+using namespace std::chrono_literals;
+constexpr auto kReshaped = 1s;  // a still screen sends two pictures a second
 
 // Clockwise rotation first, then the mirror, in one element.
 const char* direction_of(const CaptureSettings& settings) {
@@ -31,7 +36,7 @@ const char* direction_of(const CaptureSettings& settings) {
         case 270:
             return "90l";
         default:
-            return nullptr;
+            return "identity";
     }
 }
 
@@ -99,6 +104,10 @@ void Capture::take_apart() {
     newest_.reset();
     newest_caps_.reset();
     caps_.reset();
+    reshape_.reset();
+    is_reshaped_ = true;
+    reshaped_.notify_all();
+    head_ = format_ = flip_ = nullptr;
 }
 
 void Capture::build() {
@@ -119,7 +128,8 @@ void Capture::build() {
 
     // Conversion and scaling in one pass over the picture; each is passed through where it has nothing to do.
     GstElement* head = add_element(graph, "videoconvertscale");
-    if (settings_.fps > 0 && settings_.pattern.empty() && settings_.x11_display.empty()) {
+    head_ = head;
+    if (settings_.pattern.empty() && settings_.x11_display.empty()) {
         rate_limit_ = std::make_unique<RateLimit>(settings_.fps);
         const GstPtr<GstPad> pad(gst_element_get_static_pad(head, "sink"));
         rate_limit_->guard(pad.get());
@@ -130,25 +140,11 @@ void Capture::build() {
 
 void Capture::add_output(GstElement* from) {
     auto* graph = GST_BIN(pipeline_.get());
-    GstElement* format = add_element(graph, "capsfilter");
-    // Square pixels, and bars at the edges where the shape of the output differs.
-    const GstPtr<GstCaps> caps(gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING, "I420", "pixel-aspect-ratio",
-                                                   GST_TYPE_FRACTION, 1, 1, nullptr));
-    if (const int width = settings_.width_before_turn(); width > 0) {
-        gst_caps_set_simple(caps.get(), "width", G_TYPE_INT, width, nullptr);
-    }
-    if (const int height = settings_.height_before_turn(); height > 0) {
-        gst_caps_set_simple(caps.get(), "height", G_TYPE_INT, height, nullptr);
-    }
-    g_object_set(format, "caps", caps.get(), nullptr);
-    link_elements(from, format);
-    GstElement* last = format;
-    if (const char* direction = direction_of(settings_)) {
-        GstElement* flip = add_element(graph, "videoflip");
-        gst_util_set_object_arg(G_OBJECT(flip), "video-direction", direction);
-        link_elements(last, flip);
-        last = flip;
-    }
+    format_ = add_element(graph, "capsfilter");
+    link_elements(from, format_);
+    flip_ = add_element(graph, "videoflip");  // hands on what it need not turn
+    link_elements(format_, flip_);
+    set_shape(settings_);
     // One frame at most waits; the callback takes it at once, on the streaming thread.
     GstElement* appsink = add_element(graph, "appsink");
     g_object_set(appsink, "sync", source_->needs_pacing() ? TRUE : FALSE, "max-buffers", 1U, "drop", TRUE, "qos", FALSE,
@@ -156,13 +152,55 @@ void Capture::add_output(GstElement* from) {
     GstAppSinkCallbacks callbacks{};
     callbacks.new_sample = &Capture::on_sample;
     gst_app_sink_set_callbacks(GST_APP_SINK(appsink), &callbacks, this, nullptr);
-    link_elements(last, appsink);
+    link_elements(flip_, appsink);
+}
+
+void Capture::set_shape(const CaptureSettings& settings) {
+    // Square pixels, and bars at the edges where the shape of the output differs.
+    const GstPtr<GstCaps> caps(gst_caps_new_simple("video/x-raw", "format", G_TYPE_STRING, "I420", "pixel-aspect-ratio",
+                                                   GST_TYPE_FRACTION, 1, 1, nullptr));
+    if (const int width = settings.width_before_turn(); width > 0) {
+        gst_caps_set_simple(caps.get(), "width", G_TYPE_INT, width, nullptr);
+    }
+    if (const int height = settings.height_before_turn(); height > 0) {
+        gst_caps_set_simple(caps.get(), "height", G_TYPE_INT, height, nullptr);
+    }
+    g_object_set(format_, "caps", caps.get(), nullptr);
+    gst_util_set_object_arg(G_OBJECT(flip_), "video-direction", direction_of(settings));
 }
 
 bool Capture::update(const CaptureSettings& settings) {
-    const std::lock_guard lifecycle(lifecycle_);
+    std::unique_lock lifecycle(lifecycle_);
     check(settings);
-    return source_ && source_->update(settings);
+    if (!source_ || !source_->update(settings_, settings)) return false;
+    settings_ = settings;
+    if (rate_limit_) rate_limit_->set(settings.fps);
+    std::unique_lock lock(state_mutex_);
+    const bool is_under_way = reshape_.has_value();
+    reshape_ = settings;
+    is_reshaped_ = next_is_reshaped_ = false;
+    lock.unlock();
+    if (!is_under_way) {
+        // By the streaming thread, between two pictures: all elements go over to it with the same one.
+        const GstPtr<GstPad> pad(gst_element_get_static_pad(head_, "sink"));
+        gst_pad_add_probe(pad.get(), GST_PAD_PROBE_TYPE_BUFFER, &Capture::on_reshape, this, nullptr);
+    }
+    lifecycle.unlock();  // who stops the capture is not to wait for a picture
+    lock.lock();
+    reshaped_.wait_for(lock, kReshaped, [this] { return is_reshaped_ || over_; });
+    return true;
+}
+
+GstPadProbeReturn Capture::on_reshape(GstPad* /*pad*/, GstPadProbeInfo* /*info*/, gpointer self) {
+    auto* capture = static_cast<Capture*>(self);
+    std::optional<CaptureSettings> shape;
+    {
+        const std::lock_guard lock(capture->state_mutex_);
+        shape.swap(capture->reshape_);
+        capture->next_is_reshaped_ = true;
+    }
+    if (shape) capture->set_shape(*shape);
+    return GST_PAD_PROBE_REMOVE;
 }
 
 void Capture::attach(std::shared_ptr<FrameConsumer> consumer) {
@@ -183,11 +221,12 @@ CaptureStats Capture::stats() const {
             .frames_dropped = lost_ + (source_ ? source_->frames_lost() : 0),
             .longest_gap_us = frames_.longest_gap_us(),
             .fps = frames_.fps(monotonic_us()),
+            .max_fps = fps_,
             .width = width_,
             .height = height_};
 }
 
-std::optional<Snapshot> Capture::snapshot(const std::string& image_format) const {
+std::optional<Snapshot> Capture::snapshot(const std::string& image_format, bool mirrored) const {
     GstPtr<GstSample> sample;
     std::int64_t at_us = 0;
     {
@@ -196,6 +235,7 @@ std::optional<Snapshot> Capture::snapshot(const std::string& image_format) const
         sample.reset(gst_sample_new(newest_.get(), newest_caps_.get(), nullptr, nullptr));
         at_us = newest_at_us_;
     }
+    if (mirrored) sample = rtcagent::mirrored(sample.get());
     return encode_snapshot(sample.get(), image_format, at_us);
 }
 
@@ -243,7 +283,8 @@ void Capture::announce(int width, int height) {
     const double rate = GST_VIDEO_INFO_FPS_N(&info_) > 0
                             ? static_cast<double>(GST_VIDEO_INFO_FPS_N(&info_)) / GST_VIDEO_INFO_FPS_D(&info_)
                             : 0;
-    const double fps = rate_limit_ && (rate == 0 || rate > settings_.fps) ? settings_.fps : rate;
+    const double limit = rate_limit_ ? rate_limit_->fps() : 0;
+    const double fps = limit > 0 && (rate == 0 || rate > limit) ? limit : rate;
     const char* kind = nullptr;
     {
         const std::lock_guard lock(state_mutex_);
@@ -253,10 +294,12 @@ void Capture::announce(int width, int height) {
             kind = "format";
         }
         first_told_ = true;
+        is_reshaped_ = is_reshaped_ || next_is_reshaped_;
         width_ = width;
         height_ = height;
         fps_ = fps;
     }
+    reshaped_.notify_all();
     if (kind == nullptr) return;
     events_->put(
         {.key = key_, .kind = kind, .width = width, .height = height, .fps = fps, .reason = {}, .message = {}});

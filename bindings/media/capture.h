@@ -5,6 +5,7 @@
 #include <gst/gst.h>
 #include <gst/video/video.h>
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,7 @@ struct CaptureStats {
     std::int64_t frames_dropped = 0;
     std::int64_t longest_gap_us = 0;
     double fps = 0;
+    double max_fps = 0;  // as the pictures announce it
     int width = 0;
     int height = 0;
 };
@@ -48,16 +50,19 @@ class Capture {
     void stop();
     void attach(std::shared_ptr<FrameConsumer> consumer);
     void detach(const std::shared_ptr<FrameConsumer>& consumer);
-    // Changes a running capture to these settings, where they differ in what can be changed so: of a screen its region,
-    // pointer and rate. False: nothing was changed.
+    // Changes a running capture to these settings, where they differ in what can be changed so: size, rate and turn; of
+    // a screen its region and pointer. False: nothing was changed. Returns with the first picture that is so, or when
+    // none has come for a while.
     bool update(const CaptureSettings& settings);
     CaptureStats stats() const;
-    std::optional<Snapshot> snapshot(const std::string& image_format) const;
+    std::optional<Snapshot> snapshot(const std::string& image_format, bool mirrored) const;
 
   private:
     void build();
     void take_apart();
     void add_output(GstElement* from);
+    void set_shape(const CaptureSettings& settings);
+    static GstPadProbeReturn on_reshape(GstPad* pad, GstPadProbeInfo* info, gpointer self);
     static GstFlowReturn on_sample(GstAppSink* appsink, gpointer self);
     static GstBusSyncReply on_message(GstBus* bus, GstMessage* message, gpointer self);
     void take(GstSample* sample);
@@ -69,7 +74,7 @@ class Capture {
     void finish();
 
     const std::string key_;
-    const CaptureSettings settings_;
+    CaptureSettings settings_;  // changed by update, of a graph that is there
     const std::shared_ptr<EventQueue> events_;
 
     std::shared_ptr<Slate> slate_;
@@ -78,6 +83,10 @@ class Capture {
     std::unique_ptr<Source> source_;
     std::unique_ptr<RateLimit> rate_limit_;
     GstPtr<GstElement> pipeline_;
+    // Parts of the graph.
+    GstElement* head_ = nullptr;
+    GstElement* format_ = nullptr;
+    GstElement* flip_ = nullptr;
 
     FairMutex consumers_mutex_;  // held while a frame is handed round, so that detach returns after it
     std::vector<std::shared_ptr<FrameConsumer>> consumers_;
@@ -86,7 +95,11 @@ class Capture {
     GstPtr<GstCaps> caps_;
     GstVideoInfo info_{};
 
-    mutable std::mutex state_mutex_;  // held for moments only
+    mutable std::mutex state_mutex_;          // held for moments only
+    std::optional<CaptureSettings> reshape_;  // to be in force from the next picture on
+    std::condition_variable reshaped_;
+    bool is_reshaped_ = false;  // the pictures are as the last update asked
+    bool next_is_reshaped_ = false;
     FrameClock frames_;
     std::int64_t lost_ = 0;  // of sources that were stopped
     // Not the sample of appsink: it writes into that again for the next frame.

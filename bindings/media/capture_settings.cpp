@@ -6,6 +6,18 @@
 
 namespace rtcagent {
 
+bool same_input(const CaptureSettings& one, const CaptureSettings& other) {
+    CaptureSettings as_other = one;
+    as_other.width = other.width;
+    as_other.height = other.height;
+    as_other.fps = other.fps;
+    as_other.rotation = other.rotation;
+    as_other.mirror = other.mirror;
+    // Who gives the descriptor has it until the capture has started, and its number says nothing.
+    as_other.pipewire_fd = other.pipewire_fd;
+    return as_other == other;
+}
+
 void check(const CaptureSettings& s) {
     const std::array inputs = {&s.device_path, &s.rtsp_url, &s.file_path, &s.pattern, &s.x11_display};
     const auto set = std::count_if(inputs.begin(), inputs.end(), [](const auto* text) { return !text->empty(); });

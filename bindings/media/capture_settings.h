@@ -11,6 +11,8 @@ namespace rtcagent {
 // Exactly one of device_path, rtsp_url, file_path, pattern, x11_display and pipewire_node is set. 0 and "" mean: chosen
 // by us.
 struct CaptureSettings {
+    bool operator==(const CaptureSettings&) const = default;
+
     std::string device_path;
     std::string pixel_format;
     int device_width = 0;
@@ -42,6 +44,9 @@ struct CaptureSettings {
     int width_before_turn() const { return turned_sideways() ? height : width; }
     int height_before_turn() const { return turned_sideways() ? width : height; }
 };
+
+// Whether two differ at most in the picture that leaves the capture: its size, rate and turn.
+bool same_input(const CaptureSettings& one, const CaptureSettings& other);
 
 // std::invalid_argument names the field that is wrong.
 void check(const CaptureSettings& settings);

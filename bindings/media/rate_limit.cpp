@@ -2,7 +2,11 @@
 
 namespace rtcagent {
 
-RateLimit::RateLimit(double fps) : period_(static_cast<GstClockTime>(GST_SECOND / fps)) {
+RateLimit::RateLimit(double fps) : fps_(fps) {
+}
+
+void RateLimit::set(double fps) {
+    fps_ = fps;
 }
 
 void RateLimit::guard(GstPad* pad) {
@@ -14,16 +18,18 @@ void RateLimit::guard(GstPad* pad) {
 }
 
 bool RateLimit::passes(GstClockTime pts) {
-    if (!GST_CLOCK_TIME_IS_VALID(pts)) return true;
-    const bool jumped = !GST_CLOCK_TIME_IS_VALID(due_) || pts > due_ + period_ || pts + 2 * period_ < due_;
+    const double fps = fps_;
+    if (!GST_CLOCK_TIME_IS_VALID(pts) || fps <= 0) return true;
+    const auto period = static_cast<GstClockTime>(GST_SECOND / fps);
+    const bool jumped = !GST_CLOCK_TIME_IS_VALID(due_) || pts > due_ + period || pts + 2 * period < due_;
     if (jumped) {
-        due_ = pts + period_;
+        due_ = pts + period;
         return true;
     }
     // Half a period of tolerance, so that a camera of just this rate loses nothing to its jitter; the average holds all
     // the same, since what is due moves on by whole periods.
-    if (pts + period_ / 2 < due_) return false;
-    due_ += period_;
+    if (pts + period / 2 < due_) return false;
+    due_ += period;
     return true;
 }
 

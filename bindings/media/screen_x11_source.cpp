@@ -91,7 +91,7 @@ Failure ScreenX11Source::explain(const GError& error, const char* detail, bool /
     return failure_.value_or(Failure{"CAPTURE_FAILED", rtcagent::in_words(error, detail)});
 }
 
-bool ScreenX11Source::update(const CaptureSettings& settings) {
+bool ScreenX11Source::update(const CaptureSettings& /*before*/, const CaptureSettings& settings) {
     if (!is_same_target(settings)) return false;
     {
         const std::lock_guard lock(mutex_);
@@ -104,8 +104,7 @@ bool ScreenX11Source::update(const CaptureSettings& settings) {
 bool ScreenX11Source::is_same_target(const CaptureSettings& other) const {
     const auto& mine = settings_;
     return mine.x11_display == other.x11_display && mine.monitor == other.monitor && mine.window == other.window &&
-           mine.window_tag == other.window_tag && mine.width == other.width && mine.height == other.height &&
-           mine.rotation == other.rotation && mine.mirror == other.mirror;
+           mine.window_tag == other.window_tag;
 }
 
 void ScreenX11Source::choose_monitor() {

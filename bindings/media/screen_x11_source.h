@@ -28,7 +28,7 @@ class ScreenX11Source : public Source {
     void begin(GstElement* graph) override;
     void end() override;
     Failure explain(const GError& error, const char* detail, bool had_frames) const override;
-    bool update(const CaptureSettings& settings) override;
+    bool update(const CaptureSettings& before, const CaptureSettings& after) override;
     void on_notice(std::function<void(const char* kind)> tell) override { tell_ = std::move(tell); }
 
   private:

@@ -32,8 +32,11 @@ class Source {
     // Called on a streaming thread when the media is at its end: read to the end (of a segment, and yet to be shown),
     // or shown. True: it begins again, nobody needs to know.
     virtual bool restarts(End /*end*/) { return false; }
-    // Another region, pointer or rate of what is captured; false where the capture must be made anew for that.
-    virtual bool update(const CaptureSettings& /*settings*/) { return false; }
+    // Goes over to other settings while it runs, of which size and turn are not its affair; false, and nothing is
+    // changed, where the capture must be made anew for that.
+    virtual bool update(const CaptureSettings& before, const CaptureSettings& after) {
+        return same_input(before, after);
+    }
     // Where to tell what happens to a source that goes on: "hidden", "shown". Called on any of its threads.
     virtual void on_notice(std::function<void(const char* kind)> /*tell*/) {}
     // Frames that were lost before the graph saw them.

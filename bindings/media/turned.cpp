@@ -12,7 +12,9 @@ namespace rtcagent {
 
 namespace {
 
-void turn_component(const GstVideoFrame& from, GstVideoFrame& to, guint component, int degrees) {
+enum class Turn { kMirrored, k90, k180, k270 };
+
+void turn_component(const GstVideoFrame& from, GstVideoFrame& to, guint component, Turn turn) {
     const auto* source = static_cast<const std::uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(&from, component));
     auto* target = static_cast<std::uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(&to, component));
     const std::ptrdiff_t source_stride = GST_VIDEO_FRAME_COMP_STRIDE(&from, component);
@@ -23,20 +25,27 @@ void turn_component(const GstVideoFrame& from, GstVideoFrame& to, guint componen
     const int height = GST_VIDEO_FRAME_COMP_HEIGHT(&to, component);
     for (int y = 0; y < height; ++y) {
         for (int x = 0; x < width; ++x) {
-            const int column = degrees == 90 ? y : degrees == 180 ? width - 1 - x : height - 1 - y;
-            const int row = degrees == 90 ? width - 1 - x : degrees == 180 ? height - 1 - y : x;
+            int column = width - 1 - x;
+            int row = y;
+            if (turn == Turn::k90) {
+                column = y;
+                row = width - 1 - x;
+            } else if (turn == Turn::k180) {
+                row = height - 1 - y;
+            } else if (turn == Turn::k270) {
+                column = height - 1 - y;
+                row = x;
+            }
             std::memcpy(target + y * target_stride + x * pixel, source + row * source_stride + column * pixel, bytes);
         }
     }
 }
 
-}  // namespace
-
-GstPtr<GstSample> turned(GstSample* sample, int degrees) {
+GstPtr<GstSample> with_turn(GstSample* sample, Turn turn) {
     GstVideoInfo info, turned_info;
     if (!gst_video_info_from_caps(&info, gst_sample_get_caps(sample)))
         throw NativeError("INTERNAL", "a frame of no known format");
-    const bool sideways = degrees != 180;
+    const bool sideways = turn == Turn::k90 || turn == Turn::k270;
     const auto width = static_cast<guint>(sideways ? GST_VIDEO_INFO_HEIGHT(&info) : GST_VIDEO_INFO_WIDTH(&info));
     const auto height = static_cast<guint>(sideways ? GST_VIDEO_INFO_WIDTH(&info) : GST_VIDEO_INFO_HEIGHT(&info));
     gst_video_info_set_format(&turned_info, GST_VIDEO_INFO_FORMAT(&info), width, height);
@@ -50,12 +59,22 @@ GstPtr<GstSample> turned(GstSample* sample, int degrees) {
         throw NativeError("INTERNAL", "no memory for the picture");
     }
     for (guint component = 0; component < GST_VIDEO_INFO_N_COMPONENTS(&info); ++component) {
-        turn_component(from, to, component, degrees);
+        turn_component(from, to, component, turn);
     }
     gst_video_frame_unmap(&to);
     gst_video_frame_unmap(&from);
     const GstPtr<GstCaps> caps(gst_video_info_to_caps(&turned_info));
     return GstPtr<GstSample>(gst_sample_new(buffer.get(), caps.get(), nullptr, nullptr));
+}
+
+}  // namespace
+
+GstPtr<GstSample> turned(GstSample* sample, int degrees) {
+    return with_turn(sample, degrees == 90 ? Turn::k90 : degrees == 180 ? Turn::k180 : Turn::k270);
+}
+
+GstPtr<GstSample> mirrored(GstSample* sample) {
+    return with_turn(sample, Turn::kMirrored);
 }
 
 }  // namespace rtcagent

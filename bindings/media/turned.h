@@ -10,4 +10,7 @@ namespace rtcagent {
 // `degrees` clockwise: 90, 180 or 270. Any planar format, pixel by pixel: not for streams.
 GstPtr<GstSample> turned(GstSample* sample, int degrees);
 
+// Left and right exchanged.
+GstPtr<GstSample> mirrored(GstSample* sample);
+
 }  // namespace rtcagent

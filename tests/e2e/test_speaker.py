@@ -189,8 +189,12 @@ async def test_a_new_engine_is_as_loud_as_the_old_one(agent: Agent) -> None:
     assert all_reached(await agent.volume(volume=50))
     await agent.remote("bob", muted=True)
     await agent.hears(ANN, LOUD - 6, speaker="right")
-    await agent.daemon.kill_engine()
-    await agent.hears(ANN, sound.SILENCE_DBFS, speaker="right")
+    killed = await agent.daemon.kill_engine()
+
+    async def is_replaced() -> bool:
+        return (await agent.daemon.engine()).pid not in (0, killed)
+
+    await until(is_replaced, timeout_ms=WAIT_MS, what="there is another engine")
     recorded: list[float] = []
 
     async def heard_again() -> bool:

@@ -7,6 +7,7 @@ from rtcagent.v1 import capture_pb2, capture_pb2_grpc
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.api.ordering import Later, OrderDesk
+from rtcagentd.api.video import VideoCalls
 from rtcagentd.control import checks
 from rtcagentd.control.errors import OrderError, invalid, precondition
 from rtcagentd.control.ids import DEFAULT_SOURCE_ID
@@ -16,7 +17,7 @@ from rtcagentd.control.reconciler import Reconciler
 _Missing = en.TakeSnapshotResponse.Missing
 
 
-class CaptureService(capture_pb2_grpc.CaptureServicer):
+class CaptureService(VideoCalls, capture_pb2_grpc.CaptureServicer):
     """See proto/rtcagent/v1/capture.proto."""
 
     def __init__(self, orders: Orders, desk: OrderDesk, reconciler: Reconciler) -> None:

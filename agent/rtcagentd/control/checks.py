@@ -6,13 +6,21 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from rtcagent.v1 import types_pb2 as ty
 
 from rtcagentd.control import screen_checks
 from rtcagentd.control.errors import invalid, not_found, unavailable
-from rtcagentd.control.ids import ROOM_ID_PATTERN, SLOT_PATTERN, SOURCE_ID_PATTERN, USER_ID_PATTERN, matches
+from rtcagentd.control.ids import (
+    ROOM_ID_PATTERN,
+    SCALABILITY_PATTERN,
+    SLOT_PATTERN,
+    SOURCE_ID_PATTERN,
+    USER_ID_PATTERN,
+    matches,
+)
 from rtcagentd.control.state import State
 from rtcagentd.control.wanted import present_cameras
 
@@ -104,16 +112,45 @@ def options(order: ty.OrderOptions) -> None:
         raise invalid("order.request_id", "REQUEST_ID_INVALID", "request_id is longer than 128 characters")
 
 
-def encoder(config: ty.VideoEncoderConfig) -> None:
+def encoder(config: ty.VideoEncoderConfig, where: str = "encoder") -> None:
     """How a stream is to be encoded."""
-    if config.codec not in ty.VideoCodec.values():
-        raise invalid("encoder.codec", "CODEC_UNKNOWN", f"this agent knows no codec {config.codec}")
-    if config.max_bitrate_bps and not 30_000 <= config.max_bitrate_bps <= 50_000_000:
-        text = f"max_bitrate_bps is {config.max_bitrate_bps}, not 30000-50000000 (or 0, to choose by size and rate)"
-        raise invalid("encoder.max_bitrate_bps", "BITRATE_INVALID", text)
-    _fps("encoder.max_fps", config.max_fps)
-    if config.degradation not in ty.DegradationPreference.values():
-        raise invalid("encoder.degradation", "DEGRADATION_UNKNOWN", "this agent knows no such degradation preference")
+    known_value(f"{where}.codec", ty.VideoCodec, config.codec)
+    for name in ("max_bitrate_bps", "min_bitrate_bps"):
+        value = getattr(config, name)
+        if value and not 30_000 <= value <= 50_000_000:
+            text = f"{name} is {value}, not 30000-50000000 (or 0, to choose by size and rate)"
+            raise invalid(f"{where}.{name}", "BITRATE_INVALID", text)
+    if config.max_bitrate_bps and config.min_bitrate_bps > config.max_bitrate_bps:
+        text = f"min_bitrate_bps is {config.min_bitrate_bps}, more than max_bitrate_bps"
+        raise invalid(f"{where}.min_bitrate_bps", "BITRATE_INVALID", text)
+    _fps(f"{where}.max_fps", config.max_fps)
+    known_value(f"{where}.degradation", ty.DegradationPreference, config.degradation)
+    known_value(f"{where}.encoder", ty.EncoderChoice, config.encoder)
+    if config.layers and not config.simulcast:
+        raise invalid(f"{where}.layers", "LAYERS_INVALID", "layers are those of simulcast: set it, too")
+    if not config.scalability_mode:
+        return
+    if config.codec not in (ty.VIDEO_CODEC_VP9, ty.VIDEO_CODEC_AV1):
+        text = "layers within one stream are for VP9 and AV1: take another codec, or `simulcast`"
+        raise invalid(f"{where}.scalability_mode", "SCALABILITY_INVALID", text)
+    if config.simulcast:
+        text = "simulcast and a scalability mode do not go together: choose one"
+        raise invalid(f"{where}.scalability_mode", "SCALABILITY_INVALID", text)
+    if not matches(SCALABILITY_PATTERN, config.scalability_mode):
+        text = f"{_shown(config.scalability_mode)} is no mode like L1T2 or L3T3_KEY"
+        raise invalid(f"{where}.scalability_mode", "SCALABILITY_INVALID", text)
+
+
+def known_value(field: str, enum: Any, value: int) -> None:
+    """A value of an enum that this version knows."""
+    if value not in enum.values():
+        name = field.rpartition(".")[2]
+        raise invalid(field, "VALUE_UNKNOWN", f"this agent knows no {name} {value}")
+
+
+def output(field: str, asked: ty.VideoFormat) -> None:
+    """The size and rate of what leaves a source."""
+    _format(field, asked)
 
 
 def stream_quality(asked: ty.StreamQuality) -> None:
@@ -145,9 +182,11 @@ def stream_name(text: str) -> str:
 def capture(config: ty.CaptureConfig, state: State, media_folders: list[Path], *, devices_known: bool) -> None:
     """How a source is to be captured."""
     _format("config.output", config.output)
-    for name, enum in (("rotation", ty.Rotation), ("kind", ty.StreamKind)):
-        if getattr(config, name) not in enum.values():
-            raise invalid(f"config.{name}", "VALUE_UNKNOWN", f"this agent knows no {name} {getattr(config, name)}")
+    for name, enum in (("rotation", ty.Rotation), ("kind", ty.StreamKind), ("mirror_in", ty.VideoMirror)):
+        known_value(f"config.{name}", enum, getattr(config, name))
+    if config.mirror and config.mirror_in:
+        raise invalid("config.mirror", "MIRROR_INVALID", "mirror and mirror_in do not go together: leave mirror out")
+    encoder(config.encoder, "config.encoder")
     slate(config.slate, media_folders)
     match config.input.WhichOneof("input"):
         case "screen":

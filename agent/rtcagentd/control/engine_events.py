@@ -64,6 +64,8 @@ def key_of(happened: en.EngineEvent) -> Key | None:
             return stream_key(happened.stream_republished.room_id, happened.stream_republished.source_id)
         case "first_frame_sent":
             return stream_key(happened.first_frame_sent.room_id, happened.first_frame_sent.source_id)
+        case "encoder_changed":
+            return stream_key(happened.encoder_changed.room_id, happened.encoder_changed.source_id)
         case "media_state_changed":
             return stream_key(happened.media_state_changed.room_id, happened.media_state_changed.source_id)
         case "canvas_changed":
@@ -110,6 +112,8 @@ async def take(happened: en.EngineEvent, state: State, progress: ProgressTable, 
             await _subscription_changed(happened.subscription_changed, state)
         case "publication_ended":
             await _publication_ended(happened.publication_ended, state, progress, steps)
+        case "encoder_changed":
+            await _encoder_changed(happened.encoder_changed, state)
         case "media_state_changed":
             await _media_state_changed(happened.media_state_changed, state)
         case "playback_changed":
@@ -196,6 +200,15 @@ async def _media_state_changed(changed: en.MediaStateChanged, state: State) -> N
         status = st.PublicationStatus()
         status.CopyFrom(before)
         status.media_state = changed.media_state
+        await state.record(publication_changed(status))
+
+
+async def _encoder_changed(changed: en.EncoderChanged, state: State) -> None:
+    before = fold.find_publication(state.reported, changed.room_id, changed.source_id)
+    if before is not None and before.state == st.PUBLICATION_STATE_PUBLISHED:
+        status = st.PublicationStatus()
+        status.CopyFrom(before)
+        status.coder, status.hardware = changed.coder, changed.hardware
         await state.record(publication_changed(status))
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+# As WebRTC names them.
+SCALABILITY_PATTERN = r"^(L[123]T[123]h?(_KEY(_SHIFT)?)?|S[123]T[123]h?)$"
 USER_ID_PATTERN = r"^[A-Za-z0-9_@.-]{1,128}$"
 ROOM_ID_PATTERN = USER_ID_PATTERN
 SOURCE_ID_PATTERN = r"^[A-Za-z0-9_.-]{1,64}$"

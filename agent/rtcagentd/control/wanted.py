@@ -54,9 +54,11 @@ def stream_kind(config: ty.CaptureConfig) -> ty.StreamKind.ValueType:
 
 
 def stream_encoder(stream: st.DesiredStream, capture: st.DesiredCapture | None) -> ty.VideoEncoderConfig:
-    """The encoder as ordered; of a film on the screen, unless something else is ordered, the size gives way."""
+    """The encoder as ordered, of the stream or of its source. Of a film on the screen, unless something else is
+    ordered, the size gives way.
+    """
     encoder = ty.VideoEncoderConfig()
-    encoder.CopyFrom(stream.encoder)
+    encoder.CopyFrom(stream.encoder if stream.HasField("encoder") or capture is None else capture.config.encoder)
     hint = capture.config.input.screen.content_hint if capture is not None else ty.CONTENT_HINT_UNSPECIFIED
     if hint == ty.CONTENT_HINT_MOTION and not encoder.degradation:
         encoder.degradation = ty.DEGRADATION_PREFERENCE_MAINTAIN_FRAMERATE
@@ -172,6 +174,7 @@ def resolve(state: State, capture: st.DesiredCapture) -> ty.CaptureConfig | ty.A
     config = ty.CaptureConfig()
     config.CopyFrom(capture.config)
     config.kind = stream_kind(config)
+    config.ClearField("encoder")  # of its streams, not of the capture
     if config.input.WhichOneof("input") is None:
         config.input.camera.SetInParent()
     if config.input.WhichOneof("input") == "rtsp":
@@ -205,6 +208,7 @@ def stand_in(capture: st.DesiredCapture) -> ty.CaptureConfig:
     config = ty.CaptureConfig()
     config.CopyFrom(capture.config)
     config.kind = stream_kind(config)
+    config.ClearField("encoder")
     config.input.camera.ClearField("which")
     config.input.camera.SetInParent()
     return config

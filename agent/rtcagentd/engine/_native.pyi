@@ -133,6 +133,7 @@ class CaptureStats:
     frames_dropped: int  # lost before or in the graph; not those left out to reach `fps`
     longest_gap_us: int
     fps: float  # over the last second
+    max_fps: float  # as its pictures announce it
     width: int
     height: int
 
@@ -171,7 +172,7 @@ class Capture:
         """After this returns no frame of this capture goes to the sink. Unknown sinks are ignored."""
 
     def stats(self) -> CaptureStats: ...
-    def snapshot(self, image_format: str) -> Snapshot | None:
+    def snapshot(self, image_format: str, mirrored: bool = False) -> Snapshot | None:
         """The newest frame as "png" or "jpeg"; None before the first one."""
 
 class SlateSettings:
@@ -290,6 +291,7 @@ class FrameSinkStats:
     frames_gated: int
     longest_gap_us: int
     slate_frames_pushed: int  # in no other number
+    last_pushed_us: int  # of both, on the monotonic clock; 0: none was
 
 class FrameSink:
     """Hands frames to one LiveKit video source. Closed until `set_open(True)`: the last gate before a frame leaves.

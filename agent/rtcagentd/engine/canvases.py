@@ -187,6 +187,8 @@ class Canvases:
         spec.canvas_id, spec.display = canvas_id, info.display_id
         spec.set_rect(*rect)
         spec.fit, spec.mirror, spec.background_rgb = _FIT.get(place.fit, "fit"), place.mirror, place.background_rgb
+        if config.WhichOneof("content") == "source_id" and self._sources.is_view_turned_round(config.source_id):
+            spec.mirror = not spec.mirror
         missing: types.Cause | None
         if config.WhichOneof("content") == "source_id":
             missing = self._missing_source(config.source_id)

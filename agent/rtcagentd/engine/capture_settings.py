@@ -39,6 +39,37 @@ class Plan:
     portal: Asked | None = None  # a screen that is to be asked for first
 
 
+def mirror_of(config: types.CaptureConfig) -> types.VideoMirror.ValueType:
+    """Where the picture is mirrored."""
+    return config.mirror_in or (types.VIDEO_MIRROR_BOTH if config.mirror else types.VIDEO_MIRROR_NONE)
+
+
+def is_view_turned_round(config: types.CaptureConfig) -> bool:
+    """Whether local view and what is sent differ: the capture's own pictures are those that are sent."""
+    return mirror_of(config) in (types.VIDEO_MIRROR_LOCAL_VIEW, types.VIDEO_MIRROR_SENT)
+
+
+def is_same_input(one: types.CaptureConfig, other: types.CaptureConfig) -> bool:
+    """Whether two differ at most in what leaves the capture: size, rate, turn and mirror; of a screen, region and
+    pointer too.
+    """
+    return _input(one) == _input(other)
+
+
+def _input(config: types.CaptureConfig) -> types.CaptureConfig:
+    bare = types.CaptureConfig()
+    bare.CopyFrom(config)
+    bare.ClearField("output")
+    bare.ClearField("rotation")
+    bare.ClearField("mirror")
+    bare.ClearField("mirror_in")
+    if bare.input.HasField("screen"):
+        bare.input.screen.ClearField("region")
+        bare.input.screen.ClearField("hide_cursor")
+        bare.input.screen.ClearField("content_hint")
+    return bare
+
+
 def plan(config: types.CaptureConfig, find_device: FindDevice, media_folders: Sequence[Path]) -> Plan:
     """The plan for `config`; EngineError when it cannot work."""
     settings = _native.CaptureSettings()
@@ -46,7 +77,7 @@ def plan(config: types.CaptureConfig, find_device: FindDevice, media_folders: Se
     settings.height = config.output.height
     settings.fps = config.output.max_fps
     settings.rotation = _ROTATION.get(config.rotation, 0)
-    settings.mirror = config.mirror
+    settings.mirror = mirror_of(config) in (types.VIDEO_MIRROR_SENT, types.VIDEO_MIRROR_BOTH)
     match config.input.WhichOneof("input"):
         case "camera":
             return _camera(config.input.camera, settings, find_device)

@@ -66,6 +66,9 @@ class Engine(Protocol):
 
     def capabilities(self) -> list[agent.Capability.ValueType]: ...
     def limits(self) -> agent.EngineLimits: ...
+    def encoders(self) -> list[capture.VideoEncoder]:
+        """What can encode each codec here. Looks at files: not on the event loop."""
+        ...
 
     async def join(self, config: types.RoomConfig) -> state.RoomStatus:
         """Be in the room; the status comes without users and publications."""

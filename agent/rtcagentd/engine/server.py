@@ -27,6 +27,7 @@ from rtcagentd.engine.sound_devices import SoundDevices
 from rtcagentd.engine.sound_status import SoundStatusWatch
 from rtcagentd.engine.sources import Sources
 from rtcagentd.engine.steps import Steps
+from rtcagentd.engine.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -360,6 +361,12 @@ class EngineServer(contract_grpc.EngineServicer):
                 remote_streams=self._engine.remote_stats(),
             )
         )
+
+    async def ListEncoders(
+        self, request: contract.ListEncodersRequest, context: Context
+    ) -> contract.ListEncodersResponse:
+        await self._check(request, context)
+        return contract.ListEncodersResponse(encoders=await in_thread(self._engine.encoders))
 
     async def ListScreenSources(
         self, request: contract.ListScreenSourcesRequest, context: Context

@@ -10,7 +10,7 @@ from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native
-from rtcagentd.engine.capture_settings import Plan
+from rtcagentd.engine.capture_settings import Plan, is_view_turned_round, mirror_of
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.logs import redact
 from rtcagentd.engine.media_events import MediaEvents
@@ -84,6 +84,8 @@ class Source:
         if not await in_thread(lambda: self._capture.update(the_plan.settings)):
             return False
         self.config, self.plan = config, the_plan
+        stats = self._capture.stats()  # the news of it may come later
+        self.format = types.VideoFormat(width=stats.width, height=stats.height, max_fps=stats.max_fps)
         return True
 
     def attach(self, sink: Consumer) -> None:
@@ -119,6 +121,8 @@ class Source:
             device_id=self.plan.device_id,
             format=self.format,
             input=self.plan.input_words,
+            rotation=self.config.rotation or types.ROTATION_0,
+            mirror_in=mirror_of(self.config),
         )
 
     def stats(self) -> capture.SourceStats:
@@ -132,7 +136,9 @@ class Source:
         )
 
     async def snapshot(self, image_format: str) -> _native.Snapshot | None:
-        return await in_thread(lambda: self._capture.snapshot(image_format))
+        """As the local view shows it."""
+        mirrored = is_view_turned_round(self.config)
+        return await in_thread(lambda: self._capture.snapshot(image_format, mirrored))
 
     async def _stop(self) -> None:
         async with asyncio.timeout(STOP_DEADLINE_S):

@@ -15,7 +15,7 @@ from rtcagent.v1 import state_pb2 as state
 from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native
-from rtcagentd.engine.capture_settings import FindDevice, Plan, plan
+from rtcagentd.engine.capture_settings import FindDevice, Plan, is_same_input, is_view_turned_round, plan
 from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
@@ -115,7 +115,8 @@ class Sources:
         except EngineError:
             await self._close(source_id)
             raise
-        if current and current.is_capturing and the_plan.is_x11 and await current.update(config, the_plan):
+        may_go_on = current and current.is_capturing and the_plan.portal is None
+        if current and may_go_on and is_same_input(current.config, config) and await current.update(config, the_plan):
             self._changed()
             return current.status()
         if the_plan.portal is None:
@@ -229,6 +230,11 @@ class Sources:
         """Whether its own pictures come, rather than its slate."""
         source = self._sources.get(source_id)
         return source is not None and source.is_capturing
+
+    def is_view_turned_round(self, source_id: str) -> bool:
+        """Whether the source's local view is to be mirrored, as what is sent is not; or the other way round."""
+        source = self._sources.get(source_id)
+        return source is not None and is_view_turned_round(source.config)
 
     def opened(self) -> dict[str, types.CaptureConfig]:
         """What is captured, or being opened, by source_id."""

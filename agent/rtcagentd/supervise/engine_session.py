@@ -179,6 +179,11 @@ class EngineSession:
         request = en.ListScreenAudioSourcesRequest(generation=self.generation)
         return await _made(self._steps.ListScreenAudioSources(request, timeout=QUICK_S))
 
+    async def list_encoders(self) -> en.ListEncodersResponse:
+        return await _made(
+            self._steps.ListEncoders(en.ListEncodersRequest(generation=self.generation), timeout=QUICK_S)
+        )
+
     async def list_screen_sources(self, thumbnail_width: int) -> en.ListScreenSourcesResponse:
         request = en.ListScreenSourcesRequest(generation=self.generation, thumbnail_width=thumbnail_width)
         return await _made(self._steps.ListScreenSources(request, timeout=QUICK_S))

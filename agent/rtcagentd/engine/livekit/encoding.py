@@ -9,7 +9,7 @@ from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine.capture_settings import DEFAULT_FORMAT
 from rtcagentd.engine.engine import EngineError
-from rtcagentd.engine.livekit import audio_encoding
+from rtcagentd.engine.livekit import audio_encoding, encoders
 
 _CODEC = {
     types.VIDEO_CODEC_VP8: proto_video.VideoCodec.VP8,
@@ -22,7 +22,19 @@ _DEGRADATION = {
     types.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION: proto_room.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION,
     types.DEGRADATION_PREFERENCE_MAINTAIN_FRAMERATE: proto_room.DEGRADATION_PREFERENCE_MAINTAIN_FRAMERATE,
     types.DEGRADATION_PREFERENCE_BALANCED: proto_room.DEGRADATION_PREFERENCE_BALANCED,
+    types.DEGRADATION_PREFERENCE_MAINTAIN_BOTH: proto_room.DEGRADATION_PREFERENCE_MAINTAIN_FRAMERATE_AND_RESOLUTION,
 }
+
+_ENCODER = {
+    types.ENCODER_CHOICE_UNSPECIFIED: proto_room.ENCODER_BACKEND_AUTO,
+    types.ENCODER_CHOICE_SOFTWARE: proto_room.ENCODER_BACKEND_SOFTWARE,
+    types.ENCODER_CHOICE_HARDWARE: proto_room.ENCODER_BACKEND_HARDWARE,
+    types.ENCODER_CHOICE_NVENC: proto_room.ENCODER_BACKEND_NVENC,
+    types.ENCODER_CHOICE_VAAPI: proto_room.ENCODER_BACKEND_VAAPI,
+}
+
+_SVC = (types.VIDEO_CODEC_VP9, types.VIDEO_CODEC_AV1)  # layers within one stream
+_SVC_MODE = "L3T3_KEY"
 
 _TRACK_SOURCE: dict[types.StreamKind.ValueType, proto_track.TrackSource.ValueType] = {
     types.STREAM_KIND_CAMERA: proto_track.TrackSource.SOURCE_CAMERA,
@@ -70,7 +82,14 @@ def complete_format(asked: types.VideoFormat, captured: types.VideoFormat | None
 
 
 def complete_encoder(asked: types.VideoEncoderConfig, size: types.VideoFormat) -> types.VideoEncoderConfig:
-    """`asked` with everything chosen."""
+    """`asked` with everything chosen. EngineError for what the SDK cannot do."""
+    if asked.min_bitrate_bps:
+        raise _unsupported("min_bitrate_bps", "sets no lower bound of the bitrate")
+    if asked.layers:
+        raise _unsupported("layers", "chooses the sizes of simulcast layers itself")
+    if not encoders.is_present(asked.encoder):
+        name = types.EncoderChoice.Name(asked.encoder).removeprefix("ENCODER_CHOICE_")
+        raise _unsupported("encoder", f"finds no {name} encoder on this machine (`rtcctl encoders` says why)")
     codec = asked.codec or types.VIDEO_CODEC_VP8
     fps = asked.max_fps or size.max_fps
     return types.VideoEncoderConfig(
@@ -79,18 +98,28 @@ def complete_encoder(asked: types.VideoEncoderConfig, size: types.VideoFormat) -
         max_fps=fps,
         simulcast=asked.simulcast,
         degradation=asked.degradation or types.DEGRADATION_PREFERENCE_MAINTAIN_RESOLUTION,
+        scalability_mode=asked.scalability_mode or (_SVC_MODE if asked.simulcast and codec in _SVC else ""),
+        encoder=asked.encoder,
     )
 
 
 def publish_options(encoder: types.VideoEncoderConfig, request: contract.PublishRequest) -> rtc.TrackPublishOptions:
     """The SDK's options; `encoder` is complete."""
-    return rtc.TrackPublishOptions(
+    options = rtc.TrackPublishOptions(
         source=track_source(request.kind),
         video_codec=_CODEC[encoder.codec],
         video_encoding=rtc.VideoEncoding(max_bitrate=encoder.max_bitrate_bps, max_framerate=encoder.max_fps),
-        simulcast=encoder.simulcast,
+        simulcast=encoder.simulcast and not encoder.scalability_mode,
         degradation_preference=_DEGRADATION[encoder.degradation],
+        video_encoder=_ENCODER[encoder.encoder],
     )
+    if encoder.scalability_mode:
+        options.scalability_mode = encoder.scalability_mode
+    return options
+
+
+def _unsupported(field: str, what: str) -> EngineError:
+    return EngineError(types.REASON_UNSUPPORTED_BY_ENGINE, f"{field}: LiveKit's SDK {what}")
 
 
 def _bitrate(size: types.VideoFormat, fps: float, codec: types.VideoCodec.ValueType) -> int:

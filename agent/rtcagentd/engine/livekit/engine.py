@@ -20,6 +20,7 @@ from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.livekit import ffi
+from rtcagentd.engine.livekit.encoders import list_encoders
 from rtcagentd.engine.livekit.own_info import UserInfo
 from rtcagentd.engine.livekit.room import JoinedRoom
 from rtcagentd.engine.media_events import MediaEvents
@@ -89,7 +90,13 @@ class LiveKitEngine:
             agent.CAPABILITY_AUDIO_PROCESSING,
             agent.CAPABILITY_PLAYBACK,
             agent.CAPABILITY_RECORDING,
+            agent.CAPABILITY_MIRROR_APART,
+            agent.CAPABILITY_SCALABILITY_MODE,
+            agent.CAPABILITY_ENCODER_CHOICE,
         ]
+
+    def encoders(self) -> list[capture.VideoEncoder]:
+        return list_encoders()
 
     def limits(self) -> agent.EngineLimits:
         return agent.EngineLimits(

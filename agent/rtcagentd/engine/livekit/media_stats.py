@@ -27,6 +27,8 @@ class PublicationReading:
     frames_encoded: int  # of sound: its packets, as libwebrtc counts none
     packets_sent: int
     acknowledged: int  # changes with each receiver report; no unit
+    coder: str = ""  # who encodes
+    is_hardware: bool = False
 
 
 async def read_room(room_handle: int) -> RoomReading | None:
@@ -95,6 +97,8 @@ def _publication(stats: Iterable[proto_stats.RtcStats]) -> PublicationReading | 
         ),
         packets_sent=sum(layer.sent.packets_sent for layer in layers),
         acknowledged=sum(report.rtc.timestamp for report in reports),
+        coder=next((layer.outbound.encoder_implementation for layer in layers if layer.outbound.active), ""),
+        is_hardware=any(layer.outbound.power_efficient_encoder for layer in layers),
     )
 
 

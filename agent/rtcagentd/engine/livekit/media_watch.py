@@ -15,7 +15,7 @@ from rtcagent.v1 import state_pb2 as state
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.livekit import media_stats
 from rtcagentd.engine.livekit.media_judges import LinkJudge, StreamJudge
-from rtcagentd.engine.livekit.publications import AnyPublication, Publications
+from rtcagentd.engine.livekit.publications import AnyPublication, Publication, Publications
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +103,8 @@ class MediaWatch:
                 continue
             reading = await media_stats.read_publication(publication.track._ffi_handle.handle)
             found = watched.judge.observe(now, publication.frames_pushed, reading)
+            if reading is not None and isinstance(publication, Publication):
+                self._tell_coder(publication, reading.coder, reading.is_hardware)
             if found == state.MEDIA_STATE_LIVE and publication.shows_slate:
                 found = state.MEDIA_STATE_SLATE
             if found != state.MEDIA_STATE_UNSPECIFIED:
@@ -120,6 +122,14 @@ class MediaWatch:
             room_id=self._room_id, source_id=publication.request.source_id, media_state=found
         )
         self._events.emit(contract.EngineEvent(media_state_changed=event))
+
+    def _tell_coder(self, publication: Publication, coder: str, is_hardware: bool) -> None:
+        if not coder or coder == publication.coder:
+            return
+        publication.coder, publication.is_hardware = coder, is_hardware
+        source_id = publication.request.source_id
+        event = contract.EncoderChanged(room_id=self._room_id, source_id=source_id, coder=coder, hardware=is_hardware)
+        self._events.emit(contract.EngineEvent(encoder_changed=event))
 
 
 class _WatchedStream:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -39,10 +40,14 @@ class Publication:
         sources: Sources,
         media_events: MediaEvents,
         events: Events,
+        before: "Publication | None",
     ) -> None:
+        """`before`: the stream that this one takes the place of, with another encoding."""
         self.request = request
         self.muted = request.muted
         self.published: rtc.LocalTrackPublication | None = None
+        self.coder, self.is_hardware = "", False  # who encodes, kept by the media watch
+        self._gap_began_at = before.last_sent_at() if before is not None and not before.muted else None
         self.media_state: state.MediaState.ValueType = state.MEDIA_STATE_UNSPECIFIED  # kept by the media watch
         self._sources = sources
         self._media_events = media_events
@@ -66,6 +71,11 @@ class Publication:
         """Frames handed to the encoder so far, those of the slate with them."""
         stats = self._sink.stats()
         return stats.frames_pushed + stats.slate_frames_pushed
+
+    def last_sent_at(self) -> float | None:
+        """When the last frame was handed to the encoder, on the monotonic clock."""
+        stats = self._sink.stats()
+        return stats.last_pushed_us / 1e6 if stats.last_pushed_us else None
 
     @property
     def shows_slate(self) -> bool:
@@ -127,6 +137,8 @@ class Publication:
             encoder=self.encoder,
             first_frame_sent=self._first_frame is not None,
             media_state=self.media_state,
+            coder=self.coder,
+            hardware=self.is_hardware,
         )
 
     def stats(self) -> capture.PublicationStats:
@@ -160,6 +172,12 @@ class Publication:
             height=self._first_frame.height,
         )
         self._events.emit(contract.EngineEvent(first_frame_sent=event))
+        if self._gap_began_at is not None:
+            gap_ms = round((time.monotonic() - self._gap_began_at) * 1000)
+            log.info("%s was published anew in %s, after %d ms", event.source_id, event.room_id, gap_ms)
+            again = contract.StreamRepublished(room_id=event.room_id, source_id=event.source_id, gap_ms=gap_ms)
+            self._events.emit(contract.EngineEvent(stream_republished=again))
+            self._gap_began_at = None
 
 
 AnyPublication: TypeAlias = Publication | AudioPublication
@@ -335,7 +353,8 @@ class Publications:
 
     def _make(self, request: contract.PublishRequest, before: AnyPublication | None) -> AnyPublication:
         if not audio_encoding.is_audio(request.kind):
-            return Publication(request, self._gate, self._sources, self._media_events, self._events)
+            video = before if isinstance(before, Publication) else None
+            return Publication(request, self._gate, self._sources, self._media_events, self._events, video)
         before = before if isinstance(before, AudioPublication) else None
         return AudioPublication(request, self._gate, self._audio_sources, self._media_events, self._events, before)
 

@@ -20,7 +20,9 @@ AGAIN_S = 1.0
 
 
 class SlateAttributes:
-    """Of one joined room, until `close`. Compares anew at each change; no change waits for the answer to another."""
+    """Of one joined room, until `close`. Compares anew at each change, and asks for one at a time: of two at once, the
+    later one might reach the room first.
+    """
 
     def __init__(self, room_id: str, room: rtc.Room, publications: Publications, slates: Slates) -> None:
         self._room_id = room_id
@@ -29,13 +31,15 @@ class SlateAttributes:
         self._slates = slates
         # What an earlier connection of this user left behind is taken back.
         self._asked = {key: text for key, text in room.local_participant.attributes.items() if key.startswith(PREFIX)}
-        self._requests: set[asyncio.Task[None]] = set()
+        self._request: asyncio.Task[None] | None = None
         self._is_closed = False
         slates.on_change(self.look)
         self.look()
 
     def look(self) -> None:
         """The streams, or their slates, may have changed."""
+        if self._request is not None or self._is_closed:
+            return  # it is looked at again when the answer is there
         wanted = {
             f"{PREFIX}{publication.request.name or publication.request.source_id}": reason
             for publication in self._publications.published()
@@ -46,18 +50,22 @@ class SlateAttributes:
             for key in wanted.keys() | self._asked.keys()
             if wanted.get(key, "") != self._asked.get(key, "")
         }
-        if changes and not self._is_closed:
+        if changes:
             self._asked |= changes
-            request = asyncio.create_task(self._set(changes), name=f"slate attributes {self._room_id}")
-            self._requests.add(request)
-            request.add_done_callback(self._requests.discard)
+            self._request = asyncio.create_task(self._set(changes), name=f"slate attributes {self._room_id}")
+            self._request.add_done_callback(self._answered)
 
     def close(self) -> None:
         """Nothing is asked of the room after this."""
         self._is_closed = True
         self._slates.forget_listener(self.look)
-        for request in self._requests:
-            request.cancel()
+        if self._request is not None:
+            self._request.cancel()
+
+    def _answered(self, request: "asyncio.Task[None]") -> None:
+        self._request = None
+        if not request.cancelled():
+            self.look()
 
     async def _set(self, changes: dict[str, str]) -> None:
         local = self._room.local_participant
@@ -73,4 +81,3 @@ class SlateAttributes:
             for key, text in changes.items():
                 if self._asked.get(key) == text and local.attributes.get(key, "") != text:
                     self._asked[key] = local.attributes.get(key, "")
-            self.look()

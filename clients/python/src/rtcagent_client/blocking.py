@@ -40,6 +40,7 @@ from rtcagent_client.requests import rooms as rooms_calls
 from rtcagent_client.requests import screen as screen_calls
 from rtcagent_client.requests import sound as sound_calls
 from rtcagent_client.requests import statistics as statistics_calls
+from rtcagent_client.requests import video as video_calls
 from rtcagent_client.requests.call import Call, method_signature
 from rtcagent_client.retry import DEFAULT_RETRY_S, STREAM_MAX_S, Attempts, Backoff, GiveUp, is_lost
 
@@ -189,6 +190,10 @@ class Client:
     set_statistics_interval = _method(statistics_calls.set_statistics_interval)
     start_video_capture = _method(capture_calls.start_video_capture)
     stop_video_capture = _method(capture_calls.stop_video_capture)
+    set_video_encoder_config = _method(video_calls.set_video_encoder_config)
+    set_local_video_mirror = _method(video_calls.set_local_video_mirror)
+    set_video_rotation = _method(video_calls.set_video_rotation)
+    list_encoders = _method(video_calls.list_encoders)
     take_snapshot = _method(capture_calls.take_snapshot)
     take_remote_snapshot = _method(capture_calls.take_remote_snapshot)
     get_capture_stats = _method(capture_calls.get_capture_stats)

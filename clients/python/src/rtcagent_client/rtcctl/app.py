@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import grpc
 
 from rtcagent_client.errors import RtcAgentError, UntrustedServer
-from rtcagent_client.rtcctl import connection, exits
+from rtcagent_client.rtcctl import connection, exits, interrupts
 from rtcagent_client.rtcctl.arguments import UsageError
 from rtcagent_client.rtcctl.parser import parse
 from rtcagent_client.rtcctl.screen import Screen
@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(end.code or 0)
     screen = Screen(as_json=args.json)
     try:
-        return _run(args, screen)
+        with interrupts.repeated():
+            return _run(args, screen)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except BrokenPipeError:

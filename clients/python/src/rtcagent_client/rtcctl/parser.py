@@ -20,6 +20,7 @@ from rtcagent_client.rtcctl.commands import (
     sound,
     statistics,
     support,
+    video,
     watch,
     why,
 )
@@ -54,7 +55,21 @@ def build() -> argparse.ArgumentParser:
     )
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
-        *(agent, desired, rooms, messages, statistics, capture, mic, sound, screens, devices, canvases, recordings),
+        *(
+            agent,
+            desired,
+            rooms,
+            messages,
+            statistics,
+            capture,
+            video,
+            mic,
+            sound,
+            screens,
+            devices,
+            canvases,
+            recordings,
+        ),
         *(watch, why, drain, support, completion),
     ):
         module.add(subparsers)

@@ -54,6 +54,7 @@ def _publication(event: Any) -> str:
     state = phrases.joined(
         enum_word(PublicationState, one.state),
         phrases.encoder(one.encoder) or sound.encoding(one.audio),
+        f"by {one.coder}{' (hardware)' if one.hardware else ''}" if one.coder else "",
         "muted" if one.muted else "",
         phrases.media(one.media_state),
     )

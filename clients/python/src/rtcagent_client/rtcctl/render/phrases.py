@@ -7,6 +7,7 @@ from rtcagent.v1.state_pb2 import MediaState, OrderInfo, PlaybackState, Playback
 from rtcagent.v1.types_pb2 import (
     CaptureConfig,
     ContentHint,
+    EncoderChoice,
     Keep,
     PixelFormat,
     Rotation,
@@ -16,6 +17,7 @@ from rtcagent.v1.types_pb2 import (
     VideoEncoderConfig,
     VideoFormat,
     VideoInput,
+    VideoMirror,
 )
 
 from rtcagent_client.words import enum_word
@@ -85,8 +87,11 @@ def video_input(wanted: VideoInput) -> str:
 def capture_config(config: CaptureConfig) -> str:
     turned = f"turned {enum_word(Rotation, config.rotation)}°" if config.rotation > Rotation.ROTATION_0 else ""
     kind = "" if config.kind in (0, StreamKind.STREAM_KIND_CAMERA) else f"as {low(StreamKind, config.kind)}"
-    mirrored = "mirrored" if config.mirror else ""
-    return joined(video_input(config.input), video_format(config.output), turned, mirrored, kind, slate(config.slate))
+    mirrored = "mirrored" if config.mirror or config.mirror_in == VideoMirror.VIDEO_MIRROR_BOTH else ""
+    if config.mirror_in in (VideoMirror.VIDEO_MIRROR_LOCAL_VIEW, VideoMirror.VIDEO_MIRROR_SENT):
+        mirrored = f"mirrored in {low(VideoMirror, config.mirror_in).replace('_', ' ')}"
+    look = joined(video_format(config.output), turned, mirrored, encoder(config.encoder))
+    return joined(video_input(config.input), look, kind, slate(config.slate))
 
 
 def slate(wanted: Slate) -> str:
@@ -107,7 +112,9 @@ def bitrate(bps: int) -> str:
 def encoder(config: VideoEncoderConfig) -> str:
     codec = enum_word(VideoCodec, config.codec) if config.codec else ""
     rate = f"{config.max_fps:.4g} fps" if config.max_fps else ""
-    return joined(codec, bitrate(config.max_bitrate_bps), rate, "simulcast" if config.simulcast else "")
+    layers = config.scalability_mode or ("simulcast" if config.simulcast else "")
+    by = f"by {low(EncoderChoice, config.encoder)}" if config.encoder else ""
+    return joined(codec, bitrate(config.max_bitrate_bps), rate, layers, by)
 
 
 _MEDIA = {
