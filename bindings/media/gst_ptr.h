@@ -18,6 +18,7 @@ struct GstUnref {
     void operator()(GstSample* o) const { gst_sample_unref(o); }
     void operator()(GstBuffer* o) const { gst_buffer_unref(o); }
     void operator()(GstMessage* o) const { gst_message_unref(o); }
+    void operator()(GstStructure* o) const { gst_structure_free(o); }
     void operator()(GError* o) const { g_error_free(o); }
     void operator()(gchar* o) const { g_free(o); }
 };

@@ -7,6 +7,7 @@
 #include "media/file_source.h"
 #include "media/gst_ptr.h"
 #include "media/pattern_source.h"
+#include "media/pipewire_camera_source.h"
 #include "media/rtsp_source.h"
 #include "media/screen_portal_source.h"
 #include "media/screen_x11_source.h"
@@ -21,6 +22,7 @@ constexpr std::size_t kMostDetail = 300;
 }  // namespace
 
 std::unique_ptr<Source> make_source(const CaptureSettings& settings) {
+    if (settings.device_path.starts_with(kPipeWirePath)) return std::make_unique<PipeWireCameraSource>(settings);
     if (!settings.device_path.empty()) return std::make_unique<CameraSource>(settings);
     if (!settings.rtsp_url.empty()) return std::make_unique<RtspSource>(settings);
     if (!settings.pattern.empty()) return std::make_unique<PatternSource>(settings);

@@ -1,5 +1,6 @@
 """A whole call comes back from every fault: whatever was ordered is so again at the far end, and no more than that."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -13,6 +14,8 @@ from tests.parts.pulse import Pulse
 from tests.parts.room_server import RoomServer
 from tests.parts.whole_call import WholeCall
 from tests.parts.xvfb import Xvfb
+
+OUTAGE_S = 35.0
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -74,3 +77,46 @@ async def test_a_whole_call_comes_back(daemon: Daemon, room_server: RoomServer, 
         told("X server killed")
         call.never()
         await call.recorded()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+async def test_a_whole_call_comes_back_from_faults_that_meet(
+    daemon: Daemon, room_server: RoomServer, pulse: Pulse, screen: Xvfb
+) -> None:
+    """Two at once, one while another lasts, and an outage that is longer than the SDK's own patience."""
+    async with WholeCall(daemon, room_server, pulse, screen) as call:
+        await call.order()
+        await call.is_back()
+
+        await room_server.kill()
+        await daemon.kill_engine()
+        await room_server.start()
+        await call.people_anew()
+        await call.is_back()
+
+        await room_server.kill()
+        await asyncio.sleep(OUTAGE_S)  # what is tried is its length
+        await room_server.start()
+        await call.people_anew()
+        await call.is_back()
+
+        await pulse.kill()
+        await daemon.kill_engine()
+        await daemon.kill()
+        await daemon.start()
+        await pulse.start()
+        await call.plug_in()
+        await call.is_back()
+
+        call.close_windows()
+        await screen.stop()
+        await pulse.kill()
+        await daemon.kill_engine()
+        await screen.start()
+        await pulse.start()
+        await call.plug_in()
+        call.open_windows()
+        await call.client.unpublish_stream("call", "screen")
+        await call.is_back(with_slides=False)
+        call.never()

@@ -1,9 +1,10 @@
-"""The cameras of this machine, followed as they come and go."""
+"""The cameras of this machine, followed as they come and go: V4L2's, and those that PipeWire has beside them."""
 
 import asyncio
 import contextlib
 import logging
 import re
+from collections.abc import Callable
 
 from asyncinotify import Inotify, Mask
 from rtcagent.engine.v1 import engine_pb2 as contract
@@ -11,6 +12,7 @@ from rtcagent.v1 import types_pb2 as types
 
 from rtcagentd.engine import _native
 from rtcagentd.engine.events import Events
+from rtcagentd.engine.pipewire_cameras import PipeWireCameras
 from rtcagentd.engine.threads import in_thread
 
 log = logging.getLogger(__name__)
@@ -26,12 +28,20 @@ class Devices:
     def __init__(self, events: Events) -> None:
         self._events = events
         self._devices: dict[str, types.Device] = {}
+        self._in_dev: dict[str, types.Device] = {}
+        self._pipewire = PipeWireCameras(self._changed)
+        self._on_gone: Callable[[types.Device], None] = lambda _: None
         self._task: asyncio.Task[None] | None = None
         self._listed = asyncio.Event()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._follow(), name="devices")
         self._task.add_done_callback(_tell_failure)
+        self._pipewire.start()
+
+    def on_gone(self, listener: Callable[[types.Device], None]) -> None:
+        """Call `listener` when a device has gone away."""
+        self._on_gone = listener
 
     async def wait_listed(self, timeout_s: float) -> None:
         """Until the first listing is there, or the time is over; what it finds later comes as events."""
@@ -46,6 +56,7 @@ class Devices:
         return [device for _, device in sorted(self._devices.items())]
 
     async def close(self) -> None:
+        await self._pipewire.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -76,16 +87,22 @@ class Devices:
             log.warning("the cameras cannot be listed: %s", error)
             self._listed.set()
             return
-        found = {camera.device_id: _device(camera) for camera in cameras}
+        self._in_dev = {camera.device_id: _device(camera) for camera in cameras}
+        self._changed()
+        self._listed.set()
+
+    def _changed(self) -> None:
+        """Tell what is new, and what is gone."""
+        found = self._pipewire.cameras() | self._in_dev
         for device_id in self._devices.keys() - found.keys():
             log.info("camera %s is gone", device_id)
+            self._on_gone(self._devices[device_id])
             self._events.emit(contract.EngineEvent(device_gone=contract.DeviceGone(device_id=device_id)))
         for device_id, device in found.items():
             if self._devices.get(device_id) != device:
                 log.info("camera %s (%s) is at %s", device_id, device.name, device.path)
                 self._events.emit(contract.EngineEvent(device_changed=contract.DeviceChanged(device=device)))
         self._devices = found
-        self._listed.set()
 
 
 def _tell_failure(task: "asyncio.Task[None]") -> None:

@@ -83,6 +83,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     messages = Messages()
     devices = Devices(events)
     sources = Sources(gate, media_events, events, devices.find, arguments.media_folder, process.die)
+    devices.on_gone(sources.on_device_gone)
     audio_sources = AudioSources(gate, media_events, events, arguments.media_folder, make_processor, process.die)
     pulse = Pulse()
     sound_devices = SoundDevices(pulse, events)

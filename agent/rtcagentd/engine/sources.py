@@ -20,6 +20,7 @@ from rtcagentd.engine.engine import EngineError
 from rtcagentd.engine.events import Events
 from rtcagentd.engine.gate import Gate
 from rtcagentd.engine.media_events import MediaEvents
+from rtcagentd.engine.pipewire_cameras import PATH_PREFIX
 from rtcagentd.engine.portal import PortalScreens
 from rtcagentd.engine.slates import Slates, is_wanted
 from rtcagentd.engine.source import Consumer, Source
@@ -50,7 +51,7 @@ class Sources:
         self._find_device = find_device
         self._media_folders = media_folders
         self._die = die
-        self._portal = PortalScreens(self._on_portal_closed)
+        self._portal = PortalScreens(self._on_lost)
         self.slates = Slates(media_events, events, media_folders)
         self._delivered: dict[str, bytes] = {}  # the configuration with which each source was captured last
         self._sources: dict[str, Source] = {}
@@ -318,7 +319,14 @@ class Sources:
         if not task.cancelled() and task.exception() is not None:
             self._die(f"{task.get_name()} failed: {task.exception()!r}")  # the device would stay open for ever
 
-    def _on_portal_closed(self, source_id: str, error: EngineError) -> None:
+    def on_device_gone(self, device: types.Device) -> None:
+        """End what captures it. V4L2 tells by itself; of a camera of PipeWire no more comes than no pictures."""
+        for source in list(self._sources.values()):
+            if source.plan.settings.device_path == device.path and device.path.startswith(PATH_PREFIX):
+                text = f"camera {device.name} is gone from PipeWire"
+                self._on_lost(source.source_id, EngineError(types.REASON_DEVICE_UNPLUGGED, text))
+
+    def _on_lost(self, source_id: str, error: EngineError) -> None:
         source = self._sources.get(source_id)
         if source is not None and source.is_capturing:
             self._on_end(source, error)
