@@ -57,6 +57,14 @@ Owned<PangoLayout> words_in(cairo_t* context, const std::string& words, double p
     return layout;
 }
 
+// With its left edge at x: words that are read from right to left lie at the right of the width that they may have.
+void show_words(cairo_t* context, PangoLayout* layout, double x, double y) {
+    PangoRectangle logical;
+    pango_layout_get_pixel_extents(layout, nullptr, &logical);
+    cairo_move_to(context, x - logical.x, y);
+    pango_cairo_show_layout(context, layout);
+}
+
 void rounded(cairo_t* context, double width, double height, double radius) {
     constexpr double kQuarter = std::numbers::pi / 2;
     cairo_new_sub_path(context);
@@ -97,9 +105,8 @@ TextImage render_label(const std::string& words, int canvas_width, int canvas_he
     rounded(plate.get(), plate_width, plate_height, std::min(plate_height / 2.0, pixels * 0.45));
     cairo_set_source_rgba(plate.get(), 0.05, 0.06, 0.08, 0.72);
     cairo_fill(plate.get());
-    cairo_move_to(plate.get(), pad_x, pad_y);
     cairo_set_source_rgb(plate.get(), 1, 1, 1);
-    pango_cairo_show_layout(plate.get(), words_in(plate.get(), words, pixels, room).get());
+    show_words(plate.get(), words_in(plate.get(), words, pixels, room).get(), pad_x, pad_y);
     return image;
 }
 
@@ -123,9 +130,9 @@ TextImage render_title(const std::string& words, int canvas_width, int canvas_he
         cairo_set_source_rgba(box.get(), 1, 1, 1, 0.16);
         cairo_fill(box.get());
     }
-    cairo_move_to(box.get(), (box_width - width) / 2.0, (box_height - height) / 2.0);
     cairo_set_source_rgb(box.get(), 1, 1, 1);
-    pango_cairo_show_layout(box.get(), words_in(box.get(), words, pixels, static_cast<int>(canvas_width * 0.9)).get());
+    show_words(box.get(), words_in(box.get(), words, pixels, static_cast<int>(canvas_width * 0.9)).get(),
+               (box_width - width) / 2.0, (box_height - height) / 2.0);
     return image;
 }
 
