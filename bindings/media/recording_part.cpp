@@ -84,7 +84,7 @@ void RecordingPart::stop() {
 }
 
 RecordingStats RecordingPart::stats() const {
-    RecordingStats stats{.bytes = bytes_, .duration_us = end_us_};
+    RecordingStats stats{.bytes = bytes_, .duration_us = end_us_, .tracks = {}};
     for (const auto& track : tracks_)
         stats.tracks.push_back(std::visit([](const auto& one) { return one->stats(); }, track));
     const std::lock_guard lock(mutex_);

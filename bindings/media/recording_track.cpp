@@ -217,7 +217,9 @@ TrackInfo VideoTrack::info() const {
             .codec = is_h264_ ? "h264" : "vp8",
             .codec_private = encoder_.codec_private().value_or(""),
             .width = width_,
-            .height = height_};
+            .height = height_,
+            .title = {},
+            .tags = {}};
 }
 
 RecordedStats VideoTrack::stats() const {
@@ -328,7 +330,9 @@ TrackInfo AudioTrack::info() const {
     return {.is_video = false,
             .codec = is_aac_ ? "aac" : "opus",
             .codec_private = encoder_.codec_private().value_or(""),
-            .channels = channels_};
+            .channels = channels_,
+            .title = {},
+            .tags = {}};
 }
 
 RecordedStats AudioTrack::stats() const {

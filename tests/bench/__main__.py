@@ -25,6 +25,10 @@ NAMES = [
     "stampede",
     "unplugged",
     "canvas",
+    "camera_and_screen",
+    "nine_people",
+    "glass_to_glass",
+    "mouth_to_ear",
     "endurance",
 ]
 

@@ -103,6 +103,12 @@ class Pulse:
         )
         self._modules[name] = [*self._modules.pop(f"{name}.mouth"), module]
 
+    async def combine(self, name: str, *speakers: str) -> None:
+        """A speaker whose sound comes out of several at the same time."""
+        self._modules[name] = [
+            await self._load("module-combine-sink", f"sink_name={name}", f"slaves={','.join(speakers)}")
+        ]
+
     async def remove(self, name: str) -> None:
         """Unplug a speaker or microphone."""
         for module in reversed(self._modules.pop(name)):
