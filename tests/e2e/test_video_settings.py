@@ -197,7 +197,7 @@ async def test_encoders_are_listed_and_those_that_are_missing_refused(client: As
         ({}, InvalidArgument, "NOTHING_TO_CHANGE"),
         ({"width": 1}, InvalidArgument, None),
         ({"max_fps": 500}, InvalidArgument, None),
-        ({"codec": 9}, InvalidArgument, "VALUE_UNKNOWN"),
+        ({"codec": 9}, InvalidArgument, "CODEC_UNKNOWN"),
         ({"max_bitrate_bps": 1}, InvalidArgument, "BITRATE_INVALID"),
         ({"max_bitrate_bps": 100_000, "min_bitrate_bps": 200_000}, InvalidArgument, "BITRATE_INVALID"),
         ({"min_bitrate_bps": 100_000}, FailedPrecondition, "UNSUPPORTED_BY_ENGINE"),

@@ -114,7 +114,7 @@ def options(order: ty.OrderOptions) -> None:
 
 def encoder(config: ty.VideoEncoderConfig, where: str = "encoder") -> None:
     """How a stream is to be encoded."""
-    known_value(f"{where}.codec", ty.VideoCodec, config.codec)
+    known_value(f"{where}.codec", ty.VideoCodec, config.codec, "CODEC_UNKNOWN")
     for name in ("max_bitrate_bps", "min_bitrate_bps"):
         value = getattr(config, name)
         if value and not 30_000 <= value <= 50_000_000:
@@ -124,7 +124,7 @@ def encoder(config: ty.VideoEncoderConfig, where: str = "encoder") -> None:
         text = f"min_bitrate_bps is {config.min_bitrate_bps}, more than max_bitrate_bps"
         raise invalid(f"{where}.min_bitrate_bps", "BITRATE_INVALID", text)
     _fps(f"{where}.max_fps", config.max_fps)
-    known_value(f"{where}.degradation", ty.DegradationPreference, config.degradation)
+    known_value(f"{where}.degradation", ty.DegradationPreference, config.degradation, "DEGRADATION_UNKNOWN")
     known_value(f"{where}.encoder", ty.EncoderChoice, config.encoder)
     if config.layers and not config.simulcast:
         raise invalid(f"{where}.layers", "LAYERS_INVALID", "layers are those of simulcast: set it, too")
@@ -141,11 +141,11 @@ def encoder(config: ty.VideoEncoderConfig, where: str = "encoder") -> None:
         raise invalid(f"{where}.scalability_mode", "SCALABILITY_INVALID", text)
 
 
-def known_value(field: str, enum: Any, value: int) -> None:
+def known_value(field: str, enum: Any, value: int, reason: str = "VALUE_UNKNOWN") -> None:
     """A value of an enum that this version knows."""
     if value not in enum.values():
         name = field.rpartition(".")[2]
-        raise invalid(field, "VALUE_UNKNOWN", f"this agent knows no {name} {value}")
+        raise invalid(field, reason, f"this agent knows no {name} {value}")
 
 
 def output(field: str, asked: ty.VideoFormat) -> None:
