@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import time
 from dataclasses import dataclass, field
 
 from livekit import rtc
@@ -20,6 +22,9 @@ from rtcagentd.engine.viewing import RemoteVideo, StreamId, Viewing
 log = logging.getLogger(__name__)
 
 SUBSCRIBE_DEADLINE_S = 4.0
+# The server takes no notice of a stream that is given up and asked for again before it has let go of it (20 ms are
+# too short, 100 ms are not, on loopback with livekit-server 1.13), while the SDK waits for it anew.
+LET_GO_S = 0.25
 
 StreamKey = tuple[str, "types.StreamKind.ValueType", str]  # user_id, kind, name
 
@@ -36,6 +41,7 @@ class Remote:
     listening: Listening | None = None  # likewise
     track_handle: int = 0  # while subscribed
     reception: Reception | None = None  # likewise
+    given_up_at: float = -math.inf  # on the monotonic clock
     failure: EngineError | None = None  # of the last try to subscribe
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -207,19 +213,27 @@ class Subscriptions:
         if remote.publication.subscribed == subscribed:
             return
         remote.failure = None
-        remote.changed.clear()
-        remote.publication.set_subscribed(subscribed)
         try:
             async with asyncio.timeout(SUBSCRIBE_DEADLINE_S):
+                if subscribed:
+                    await asyncio.sleep(remote.given_up_at + LET_GO_S - time.monotonic())
+                    remote.publication.set_subscribed(True)
+                else:
+                    self._give_up(remote)
                 while remote.publication.subscribed != subscribed:
-                    await remote.changed.wait()
-                    remote.changed.clear()
                     if self._find(key) is not remote:
                         raise EngineError(types.REASON_STREAM_NOT_PUBLISHED, "the stream ended")
                     if remote.failure is not None:
                         raise remote.failure
+                    remote.changed.clear()
+                    await remote.changed.wait()
         except TimeoutError:
+            self._give_up(remote)  # so that the next try is one
             raise EngineError(types.REASON_TIMEOUT, f"the room sent nothing for {SUBSCRIBE_DEADLINE_S:g} s") from None
+
+    def _give_up(self, remote: Remote) -> None:
+        remote.publication.set_subscribed(False)
+        remote.given_up_at = time.monotonic()
 
     def track_handles(self) -> list[tuple[StreamKey, int]]:
         """Of the streams that are taken."""
