@@ -1,5 +1,6 @@
 """Size, rate, turn, mirror and encoder of a source, changed in the middle of a call, as others see them."""
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest_asyncio
 from rtcagent.v1 import state_pb2 as st
 from rtcagent.v1 import types_pb2 as ty
 from rtcagent_client import AsyncClient, FailedPrecondition, InvalidArgument, NotFound, RtcAgentError, inputs
+from rtcagentd.engine.livekit import ffi
 
 from tests.parts import screenshot
 from tests.parts.daemon import NAME, Daemon, MakeDaemon
@@ -115,17 +117,35 @@ async def test_each_codec_arrives_as_itself(client: AsyncClient, far: Listener) 
 
 
 @pytest.mark.parametrize(("codec", "scalability"), [("vp8", ""), ("vp9", "L3T3_KEY")])
-async def test_smaller_layers(client: AsyncClient, far: Listener, codec: str, scalability: str) -> None:
+async def test_smaller_layers(
+    client: AsyncClient, far: Listener, room_server: RoomServer, codec: str, scalability: str
+) -> None:
+    """One viewer takes the picture in full, and one small: the server asks for the layers that somebody takes."""
     await client.set_video_encoder_config(width=1280, height=720, codec=codec, simulcast=True)
-    await far.frames(NAME, "camera", count=30, timeout_ms=SETTLE_MS)
-    assert (await own(client)).encoder.scalability_mode == scalability
 
-    async def has_layers() -> bool:
-        streams = (await client.get_statistics([ROOM])).streams
-        return any(one.source_id == "camera" and one.layer_count > 1 for one in streams)
+    async def has_grown() -> bool:
+        stream = await own(client)
+        return (stream.width, stream.encoder.scalability_mode) == (1280, scalability)
 
-    if not scalability:
-        await until(has_layers, timeout_ms=SETTLE_MS, what="more than one layer is sent")
+    await until(has_grown, timeout_ms=SETTLE_MS, what="published for the larger picture")
+    async with contextlib.AsyncExitStack() as stack:
+        small = Listener()
+        stack.push_async_callback(small.close)
+        await small.join(room_server.url, room_server.token(ROOM, "bob"))
+        await small.frames(NAME, "camera", timeout_ms=SETTLE_MS)
+        (publication,) = small.room.remote_participants[NAME].track_publications.values()
+        ffi.set_quality(publication._ffi_handle.handle, ty.StreamQuality(layer=ty.StreamQuality.LAYER_LOW))
+        await small.picture(NAME, "camera", until=lambda picture: picture.shape[1] < 1280, timeout_ms=SETTLE_MS)
+        await far.picture(NAME, "camera", until=lambda picture: picture.shape[1] == 1280, timeout_ms=SETTLE_MS)
+
+        async def has_layers() -> bool:
+            streams = (await client.get_statistics([ROOM])).streams
+            return any(one.source_id == "camera" and one.layer_count > 1 for one in streams)
+
+        if not scalability:
+            await until(has_layers, timeout_ms=SETTLE_MS, what="more than one layer is sent")
+        own_statistics = [one for one in (await client.get_statistics([ROOM])).streams if one.source_id == "camera"]
+        assert [one.fps < 45 for one in own_statistics] == [True]  # whatever layers there are
 
 
 async def test_of_one_room_alone_and_of_all(client: AsyncClient, far: Listener) -> None:

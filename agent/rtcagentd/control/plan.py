@@ -103,6 +103,7 @@ class Publish:
     digest: bytes
     stream: WantedStream
     format: ty.VideoFormat
+    anew: bool  # though the engine may have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,8 @@ Step: TypeAlias = (
     | canvas_plan.Step
     | recording_plan.Step
 )
+
+GROWTH = 2  # in pixels
 
 
 def digest(*parts: Message | str) -> bytes:
@@ -278,11 +281,12 @@ def _streams(state: State, progress: ProgressTable) -> Iterator[Step]:
             continue
         asked = stream_digest(stream)
         item = progress.peek(key)
-        if item.applied != asked:
-            size = capture.format if capture is not None and capture.HasField("format") else ty.VideoFormat()
-            yield Publish(key, asked, stream, size)
-            continue
+        size = capture.format if capture is not None and capture.HasField("format") else ty.VideoFormat()
         publication = fold.find_publication(state.reported, stream.room_id, stream.source_id)
+        anew = publication is not None and _has_outgrown(size, publication)
+        if item.applied != asked or anew:
+            yield Publish(key, asked, stream, size, anew)
+            continue
         if publication is not None and publication.muted != stream.muted:
             yield SetMuted(key, stream.room_id, stream.source_id, stream.muted)
     for room in state.reported.rooms:
@@ -292,6 +296,14 @@ def _streams(state: State, progress: ProgressTable) -> Iterator[Step]:
             key = stream_key(room.room_id, publication.source_id)
             if key not in wanted:
                 yield Unpublish(key, room.room_id, publication.source_id)
+
+
+def _has_outgrown(size: ty.VideoFormat, publication: st.PublicationStatus) -> bool:
+    """Whether a picture is so much larger than the one that bitrate and layers were chosen for, which the engine
+    does when it publishes, that it is worth a gap.
+    """
+    chosen_for = publication.width * publication.height
+    return 0 < GROWTH * chosen_for <= size.width * size.height
 
 
 def _may_be_published(stream: WantedStream, capture: st.CaptureStatus | None, progress: ProgressTable) -> bool:

@@ -73,7 +73,8 @@ def between(earlier: Reading, later: Reading, reported: st.ReportedState) -> sta
         stream = result.streams.add()
         stream.CopyFrom(each)
         stream.bitrate_bps = int((each.bytes - before.bytes) * 8 / passed_s)
-        stream.fps = round((each.frames - before.frames) / passed_s, 1)
+        if not each.fps:  # else the engine counts otherwise
+            stream.fps = round((each.frames - before.frames) / passed_s, 1)
         # a sent packet that is lost was counted as sent; a received one was not
         stream.loss = _share(lost, packets + (lost if each.user_id else 0))
         totals = (received if each.user_id else sent).setdefault(each.room_id, [0, 0])

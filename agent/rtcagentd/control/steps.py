@@ -327,6 +327,7 @@ class Steps:
             format=step.format,
             muted=stream.muted,
             audio_profile=stream.audio_profile,
+            anew=step.anew,
         )
         status = st.PublicationStatus(
             room_id=stream.room_id, source_id=stream.source_id, kind=stream.kind, name=stream.name, muted=stream.muted
@@ -346,6 +347,8 @@ class Steps:
             await self.publication_failed(status, step.key, step.digest, answer.failure)
             return
         status.MergeFrom(answer.publication)
+        if step.anew:  # once for each size, whatever the engine makes of it
+            status.width, status.height = step.format.width, step.format.height
         status.muted = stream.muted
         status.state = st.PUBLICATION_STATE_PUBLISHED
         self._progress.succeeded(step.key, step.digest)

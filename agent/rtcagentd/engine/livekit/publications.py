@@ -53,7 +53,7 @@ class Publication:
         self._media_events = media_events
         self._events = events
         self._first_frame: _native.Event | None = None
-        size = encoding.complete_format(request.format, sources.format_of(request.source_id))
+        self._size = size = encoding.complete_format(request.format, sources.format_of(request.source_id))
         self.encoder = encoding.complete_encoder(request.encoder, size)
         self.options = encoding.publish_options(self.encoder, request)
         is_screen = request.kind == types.STREAM_KIND_SCREEN
@@ -139,6 +139,8 @@ class Publication:
             media_state=self.media_state,
             coder=self.coder,
             hardware=self.is_hardware,
+            width=self._size.width,
+            height=self._size.height,
         )
 
     def stats(self) -> capture.PublicationStats:
@@ -218,7 +220,7 @@ class Publications:
     async def _publish(self, request: contract.PublishRequest) -> state.PublicationStatus:
         encoding.track_source(request.kind)
         current = self._publications.get(request.source_id)
-        if current is not None and current.published and current.is_as(request):
+        if current is not None and current.published and current.is_as(request) and not request.anew:
             current.set_muted(request.muted)
             return current.status()
         self._check_permission(request)

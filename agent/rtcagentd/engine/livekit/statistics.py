@@ -27,6 +27,8 @@ _QUALITY = {
     state.CONNECTION_QUALITY_LOST: stat.NETWORK_QUALITY_DOWN,
 }
 
+_SVC = ("VP9", "AV1")
+
 Stats = Iterable[proto.RtcStats]
 
 
@@ -85,6 +87,8 @@ def _fill_sent(stream: stat.StreamStatistics, stats: Stats) -> None:
                 stream.width, stream.height = layer.frame_width, layer.frame_height
                 stream.frames = layer.frames_encoded
                 stream.codec = codecs.get(each.outbound_rtp.stream.codec_id, "")
+                if stream.codec in _SVC:  # of which `frames` has each layer's
+                    stream.fps = layer.frames_per_second
                 stream.coder = layer.encoder_implementation
                 stream.hardware = layer.power_efficient_encoder
                 if layer.frame_width:
