@@ -182,9 +182,9 @@ class LiveKitEngine:
         self, stream: types.ObjectRef.RemoteStream, image_format: str
     ) -> "_native.Snapshot | contract.TakeSnapshotResponse.Missing.ValueType":
         room = self._rooms.get(stream.room_id)
-        key = (stream.user_id, stream.kind, stream.name)
-        received = room.subscriptions.received(key) if room else None
-        if room is None or received is None:
+        key = room.subscriptions.named(stream.user_id, stream.kind, stream.name) if room else None
+        received = room.subscriptions.received(key) if room and key else None
+        if room is None or key is None or received is None:
             return contract.TakeSnapshotResponse.MISSING_NOT_SUBSCRIBED
         if not room.subscriptions.is_received(key):
             await self._look_once(StreamId(stream.room_id, *key), received)

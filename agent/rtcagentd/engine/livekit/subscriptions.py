@@ -255,6 +255,11 @@ class Subscriptions:
         if remote.sound is not None:
             self._playback.set_heard(remote.sound[0], is_heard)
 
+    def named(self, user_id: str, kind: types.StreamKind.ValueType, name: str) -> StreamKey | None:
+        """Of the streams that are taken, the one of this name, or the first of its kind where the name is empty."""
+        taken = sorted(remote.key for remote in self._remotes.values() if remote.received is not None)
+        return next((key for key in taken if key[:2] == (user_id, kind) and name in ("", key[2])), None)
+
     def received(self, key: StreamKey) -> ffi.ReceivedStream | None:
         """The frames of a subscribed video stream."""
         remote = self._find(key)
