@@ -42,6 +42,7 @@ _TRACK_SOURCE: dict[types.StreamKind.ValueType, proto_track.TrackSource.ValueTyp
     types.STREAM_KIND_OTHER_VIDEO: proto_track.TrackSource.SOURCE_UNKNOWN,
 }
 
+_FULL_SCREEN = (1920, 1080)
 _REFERENCE_BPS = 2_000_000  # for 1280x720 at 30 in VP8
 # Newer codecs reach the same picture with less.
 _CODEC_FACTOR = {types.VIDEO_CODEC_VP9: 0.75, types.VIDEO_CODEC_AV1: 0.65}
@@ -79,6 +80,15 @@ def complete_format(asked: types.VideoFormat, captured: types.VideoFormat | None
         height=known.height or DEFAULT_FORMAT.height,
         max_fps=known.max_fps or asked.max_fps or DEFAULT_FORMAT.max_fps,
     )
+
+
+def room_to_grow(size: types.VideoFormat) -> types.VideoFormat:
+    """The size to choose the bitrate for, of a screen: a window that is small now may fill it next, and its stream is
+    to go on without a gap. It is what a stream may take at the most, and not what it takes.
+    """
+    if size.width * size.height >= _FULL_SCREEN[0] * _FULL_SCREEN[1]:
+        return size
+    return types.VideoFormat(width=_FULL_SCREEN[0], height=_FULL_SCREEN[1], max_fps=size.max_fps)
 
 
 def complete_encoder(asked: types.VideoEncoderConfig, size: types.VideoFormat) -> types.VideoEncoderConfig:

@@ -53,10 +53,11 @@ class Publication:
         self._media_events = media_events
         self._events = events
         self._first_frame: _native.Event | None = None
-        self._size = size = encoding.complete_format(request.format, sources.format_of(request.source_id))
-        self.encoder = encoding.complete_encoder(request.encoder, size)
-        self.options = encoding.publish_options(self.encoder, request)
+        size = encoding.complete_format(request.format, sources.format_of(request.source_id))
         is_screen = request.kind == types.STREAM_KIND_SCREEN
+        self._size = encoding.room_to_grow(size) if is_screen else size
+        self.encoder = encoding.complete_encoder(request.encoder, self._size)
+        self.options = encoding.publish_options(self.encoder, request)
         self._video_source = rtc.VideoSource(size.width, size.height, is_screencast=is_screen)
         self.track = rtc.LocalVideoTrack.create_video_track(request.name or request.source_id, self._video_source)
         self._key = media_events.listen(f"{request.room_id}/{request.source_id}", self._on_media_event)
